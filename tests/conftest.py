@@ -1,0 +1,32 @@
+"""Fixtures every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def missing(reason: str) -> None:
+    """Skips where a resource is absent; in CI, where it must be there, the same absence is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real pictures and presets that lies beside a developer's checkout (`../shared/data`)."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        missing(f"needs the real pictures and presets in {folder}")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test gets a LORASMITH_HOME of its own, so that none touches a person's runs."""
+    home = tmp_path / "lorasmith-home"
+    monkeypatch.setenv("LORASMITH_HOME", str(home))
+    return home
