@@ -1,0 +1,46 @@
+"""engine.log: whose it is at a start, and its last lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from engine.errors import shown
+from engine.runs.folder import RunFolder
+
+_KEPT = 3
+_TAIL_BYTES = 16 * 1024
+
+
+def starting_log(folder: RunFolder, token: str) -> Path:
+    """Where an engine that has not yet begun writes its stdout and stderr."""
+    return folder.path / f".start-{token}.log"
+
+
+def adopt_log(folder: RunFolder, token: str | None) -> None:
+    """With the lock held, makes the launcher's log engine.log and moves the former ones up.
+
+    Not before, or a second, refused start would take a live engine's log away. `token` None = the engine was
+    started by hand and writes to its terminal.
+    """
+    if token is not None and (mine := starting_log(folder, token)).exists():
+        for number in range(_KEPT, 0, -1):
+            older = folder.path / (f"engine.{number - 1}.log" if number > 1 else "engine.log")
+            with contextlib.suppress(FileNotFoundError):
+                older.replace(folder.path / f"engine.{number}.log")
+        mine.replace(folder.log)
+    for left in folder.path.glob(".start-*.log"):  # of launchers that were killed
+        left.unlink(missing_ok=True)
+
+
+def log_tail(folder: RunFolder, lines: int = 12) -> tuple[str, ...]:
+    """The last lines of engine.log that say something, safe to print; a progress bar's last state only."""
+    try:
+        with folder.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            said = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    whole = (line.rstrip("\r").rpartition("\r")[2].expandtabs().rstrip() for line in said.split("\n"))
+    return tuple(shown(line) for line in whole if line.strip())[-lines:]
