@@ -1,0 +1,1 @@
+"""Data that travels with lorasmith and that a person may edit; read through importlib.resources."""
