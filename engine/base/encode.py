@@ -16,7 +16,7 @@ CHUNK = 75  # tokens between a start and an end token
 
 
 class NonFiniteLatent(ArithmeticError):
-    """A VAE gave NaN or infinity (most often SDXL's own VAE in fp16); the caller knows which picture it was."""
+    """A VAE gave NaN or infinity (most often SDXL's own in fp16); the caller knows which picture it was."""
 
 
 def token_counts(tokenizers: Sequence[CLIPTokenizer], text: str) -> tuple[int, int]:
@@ -50,9 +50,9 @@ def encode_texts(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """SDXL's conditioning of `texts` (N of them), in the encoders' dtype and on their device.
 
-    Returns (hidden [N, 77 x chunks, C], pooled [N, D]): both encoders' penultimate hidden states side by side,
-    chunks one after the other (as A1111, Forge and ComfyUI feed them to the UNet; kohya drops the inner start
-    and end tokens), and the second encoder's projected output of the first chunk. With 75 tokens this equals
+    Returns (hidden [N, 77 x chunks, C], pooled [N, D]): both encoders' penultimate hidden states side by
+    side, chunks one after the other (as A1111, Forge and ComfyUI feed them to the UNet; kohya drops the inner
+    start and end tokens), and the second encoder's projected output of the first chunk. With 75 tokens this equals
     StableDiffusionXLPipeline.encode_prompt. Gradients flow where the encoders' parameters ask for them.
     """
     chunks = max_tokens // CHUNK
@@ -70,9 +70,9 @@ def encode_texts(
 
 
 def encode_picture(vae: AutoencoderKL, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and standard deviation of the latents of pictures [N, 3, H, W] in -1..1, scaled for the UNet, fp32.
+    """Mean and standard deviation of the scaled latents of pictures [N, 3, H, W] in -1..1, in fp32.
 
-    A latent is mean + std x noise. The VAE computes in its own dtype. Raises NonFiniteLatent.
+    A latent, as the UNet takes it, is mean + std x noise. The VAE computes in its own dtype. Raises NonFiniteLatent.
     """
     posterior = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist
     mean = posterior.mean.float() * vae.config.scaling_factor

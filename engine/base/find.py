@@ -124,12 +124,13 @@ def find_bases() -> list[FoundBase]:
 
 
 def cached_snapshot(repo: str) -> Path | None:
-    """A complete download of a hub repository in Hugging Face's cache: its folder or single file, or None.
+    """A complete download of a hub repository: its folder or single file, or None.
 
-    The newest snapshot wins; one that lacks a file or holds a broken link is passed over.
+    Looks in lorasmith's own bases, then in Hugging Face's cache, where the newest complete snapshot wins.
     """
     snapshots = hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots"
-    for folder in sorted(_children(snapshots), key=_modified, reverse=True):
+    own = lorasmith_home() / "bases" / repo.replace("/", "--")
+    for folder in (own, *sorted(_children(snapshots), key=_modified, reverse=True)):
         options = [folder] if (folder / "model_index.json").exists() else sorted(folder.glob("*.safetensors"))
         for path in options:
             try:

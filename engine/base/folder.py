@@ -101,7 +101,7 @@ def _sharded(index: Path) -> ComponentWeights:
     for key, name in weight_map.items():
         if key not in headers[index.parent / Path(str(name)).name].tensors:
             raise BaseModelError(
-                f"{shown(index.parent / Path(str(name)).name)} lacks {shown(key)}, which {index.name} promises; "
-                "download the model folder again."
+                f"{shown(index.parent / Path(str(name)).name)} lacks {shown(key)}, which {index.name} "
+                "promises; download the model folder again."
             )
     return ComponentWeights(headers)

@@ -38,7 +38,7 @@ _SCHEDULERS: Mapping[str, Any] = {
     "dpmpp_2m": DPMSolverMultistepScheduler,
     "ddim": DDIMScheduler,
 }
-# The noise schedule's own keys; the rest of a scheduler's configuration belongs to the class it was written for.
+# The noise schedule's own keys; the rest of a scheduler's configuration belongs to its class.
 _NOISE_KEYS = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
 
 
@@ -53,8 +53,8 @@ def open_base(
     """Opens a base by path, hub name, short name or `demo` without loading any weights.
 
     `vae` names a separate VAE (file, folder or hub name). `prediction_type` and `zero_terminal_snr` overrule
-    what the base says of itself. A hub model that is not yet here is downloaded; `report(done, total)` is told
-    the bytes. Raises BaseModelError.
+    what the base says of itself. A hub model that is not yet here is downloaded; `report(done, total)` is
+    told the bytes. Raises BaseModelError.
     """
     source = resolve_base(str(spec))
     known = recognise(_local_path(source, report))
@@ -124,7 +124,7 @@ class Base:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the single file, or over a folder's weight files (see `hashing`); cached by size and time."""
+        """SHA-256 of the single file, or over a folder's weight files; cached, see `hashing`."""
         return self.compute_hash()
 
     @property
@@ -133,7 +133,7 @@ class Base:
         return self.hash[:10]
 
     def compute_hash(self, report: Report | None = None) -> str:
-        """As `hash`, telling `report(done, total)` the bytes read (6.9 GB take half a minute the first time)."""
+        """As `hash`, telling `report(done, total)` the bytes read (6.9 GB take a while the first time)."""
         return base_hash(self.known, lorasmith_home() / "cache", report)
 
     @property
@@ -148,7 +148,7 @@ class Base:
 
     @property
     def bucket_step(self) -> int:
-        """Pixels between bucket sides: a sixteenth of the native side (64 for SDXL), or what the UNet needs."""
+        """Pixels between bucket sides: a sixteenth of the native side (64 for SDXL), or the UNet's own."""
         halvings = len(self.configs["unet"]["block_out_channels"]) - 1
         return max(self.native_resolution // 16, self.vae_scale * 2**halvings)
 
@@ -187,8 +187,8 @@ class Base:
         """
         if dtype == torch.float16 and not self.vae_fp16_safe:
             raise BaseModelError(
-                f"the VAE of {self.vae_name or self.name} overflows in fp16; load it in fp32 or bf16, or name an "
-                "fp16-safe one such as madebyollin/sdxl-vae-fp16-fix."
+                f"the VAE of {self.vae_name or self.name} overflows in fp16; load it in fp32 or bf16, or name "
+                "an fp16-safe one such as madebyollin/sdxl-vae-fp16-fix."
             )
         if self._vae is None:
             return self._load("vae", AutoencoderKL, dtype, device)
@@ -196,8 +196,10 @@ class Base:
         return _filled(module, self._vae.locate(module.state_dict()), dtype, device)
 
     def train_scheduler(self) -> DDPMScheduler:
-        """The noise schedule of training (`alphas_cumprod`, `add_noise`, `get_velocity`), rescaled where the base
-        has zero terminal SNR (https://arxiv.org/abs/2305.08891)."""
+        """The noise schedule of training: `alphas_cumprod`, `add_noise`, `get_velocity`.
+
+        Its betas are rescaled where the base has zero terminal SNR (https://arxiv.org/abs/2305.08891).
+        """
         return DDPMScheduler(
             **self._noise(),
             prediction_type=self.prediction_type,

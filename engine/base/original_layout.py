@@ -1,4 +1,4 @@
-"""Writing SDXL as one file in the original (SGM) key layout, as sd_xl_base_1.0.safetensors and its fine-tunes are.
+"""Writing SDXL as one file in the original (SGM) key layout, as sd_xl_base_1.0 and its fine-tunes are.
 
 Tensors are written one after the other, so a 6.9 GB file needs the memory of its largest tensor.
 """
@@ -51,8 +51,8 @@ def write_single_file(
 ) -> None:
     """Writes the four modules (unet, vae, text_encoder, text_encoder_2) as one file, atomically.
 
-    Where their shape is not SDXL's own, the configurations and the tokenizers' `merges` go into the metadata, so
-    that lorasmith can open the file again. v-prediction is marked by the empty tensors other programs look for.
+    Where their shape is not SDXL's own, the configurations and the tokenizers' `merges` go into the metadata,
+    so that lorasmith can open the file again. v-prediction is marked by the empty tensors programs look for.
     """
     configs = {name: _plain_config(module) for name, module in modules.items()}
     entries = [

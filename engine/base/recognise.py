@@ -83,8 +83,8 @@ def recognise(path: str | Path) -> Recognised:
         raise BaseModelError(f"{shown(path)} does not exist; check the path of the base model.")
     if path.suffix.lower() in _PICKLES:
         raise BaseModelError(
-            f"{shown(path)} is a pickle, which can run programs when opened; take its .safetensors version, or "
-            "convert it: torch.load(weights_only=True), then safetensors.torch.save_file on its state_dict."
+            f"{shown(path)} is a pickle, which can run programs when opened; take its .safetensors version, "
+            "or convert it: torch.load(weights_only=True), then safetensors.torch.save_file on its state_dict."
         )
     if path.suffix.lower() == ".gguf":
         raise BaseModelError(f"{shown(path)} is a GGUF model, quantised for drawing; take its fp16 version.")

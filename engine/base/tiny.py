@@ -1,7 +1,7 @@
 """A micro SDXL built from a seed: the same classes and the same loading path, small enough for any CPU.
 
-It draws nothing anyone would recognise (its weights are random); it exists so that the whole way from pictures
-to a LoRA file can be walked without a download or a GPU.
+It draws nothing anyone would recognise (its weights are random); it exists so that the whole way from
+pictures to a LoRA file can be walked without a download or a GPU.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def tiny_base_folder(cache: Path, seed: int = 0) -> Path:
 
 
 def make_tiny_base(folder: Path, seed: int = 0) -> Path:
-    """Builds a micro SDXL (0.7 M parameters, native 64 px) and saves it as a diffusers folder; returns the folder.
+    """Builds a micro SDXL (1.2 M parameters, native 64 px) and saves it as a diffusers folder.
 
-    UNet2DConditionModel with text_time conditioning and SDXL's block order, two CLIP text encoders of different
-    width (the second with ten layers, which diffusers' single-file loader looks for), an AutoencoderKL of
+    UNet2DConditionModel with text_time conditioning and SDXL's block order, two CLIP text encoders of
+    different width (the second with ten layers, which diffusers' single-file loader looks for), an AutoencoderKL of
     factor 4, tokenizers with CLIP's first 512 merges. The same seed gives the same weights.
     """
     folder = Path(folder)

@@ -33,7 +33,7 @@ def build_tokenizers(merges: Sequence[str] | None = None) -> tuple[CLIPTokenizer
 
 
 def read_tokenizers(folder: Path) -> tuple[CLIPTokenizer, CLIPTokenizer]:
-    """The tokenizers of a diffusers folder; SDXL's own where it has none (fine-tunes sometimes leave them out)."""
+    """The tokenizers of a diffusers folder; SDXL's own where it has none, as some fine-tunes."""
     own = build_tokenizers() if not all((folder / name).is_dir() for name in _FOLDERS) else None
     if own is not None:
         return own

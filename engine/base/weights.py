@@ -19,7 +19,7 @@ from engine.errors import BaseModelError, shown
 
 @dataclass(frozen=True)
 class Stored:
-    """Where one weight of a module lies: the file, the name in it, and how it differs there (see `layout`)."""
+    """Where one weight of a module lies: the file, the name in it, and how it differs (see `layout`)."""
 
     path: Path
     name: str
@@ -81,8 +81,8 @@ def read_into(
             tensor = _read(files[stored.path], stored)
             if tensor.numel() != target.numel():
                 raise BaseModelError(
-                    f"{shown(stored.name)} in {shown(stored.path)} has shape {tuple(tensor.shape)} where SDXL has "
-                    f"{tuple(target.shape)}; the file is no SDXL base model."
+                    f"{shown(stored.name)} in {shown(stored.path)} has shape {tuple(tensor.shape)} where SDXL "
+                    f"has {tuple(target.shape)}; the file is no SDXL base model."
                 )
             state[key] = tensor.reshape(target.shape).to(device).to(dtype)
     module.load_state_dict(state, strict=True, assign=True)
@@ -111,6 +111,6 @@ def _complain(component: str, where: Path, missing: set[str], surplus: set[str])
     for kind, names in (("lacks", missing), ("has unknown", surplus)):
         if names:
             raise BaseModelError(
-                f"{shown(where)} {kind} weights of its {component} ({len(names)}, such as {shown(min(names))}); "
-                "it is damaged, or no plain SDXL base model."
+                f"{shown(where)} {kind} weights of its {component} ({len(names)}, such as "
+                f"{shown(min(names))}); it is damaged, or no plain SDXL base model."
             )
