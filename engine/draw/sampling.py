@@ -1,0 +1,115 @@
+"""Drawing with an SDXL UNet: classifier-free guidance over any diffusers scheduler, noise from a CPU generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from engine.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt's encodings, each with its first dimension 1: hidden (1, tokens, width), pooled (1, width)."""
+
+    hidden: torch.Tensor
+    pooled: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How one picture is drawn. `size` is (width, height) in pixels."""
+
+    size: tuple[int, int]
+    steps: int
+    cfg: float
+    seed: int
+
+
+def starting_noise(drawing: Drawing, channels: int, vae_scale: int) -> torch.Tensor:
+    """The unit noise (1, channels, h, w) of a seed: the same on every device and whatever the batch."""
+    width, height = drawing.size
+    draw = torch.Generator().manual_seed(drawing.seed)
+    return torch.randn((1, channels, height // vae_scale, width // vae_scale), generator=draw)
+
+
+@torch.no_grad()
+def draw_latents(
+    unet,
+    scheduler,
+    prompts: Sequence[Prompt],
+    negative: Prompt,
+    drawings: Sequence[Drawing],
+    *,
+    vae_scale: int,
+    between_steps: Callable[[], None] = lambda: None,
+) -> torch.Tensor:
+    """Latents (n, c, h, w) of n pictures drawn together; all must share size, steps and guidance.
+
+    The negative prompt is encoded text, the empty string included, as A1111 and ComfyUI do. Guidance of 1 or
+    less draws without the negative half. `between_steps` may raise to stop.
+    """
+    first = drawings[0]
+    if any((d.size, d.steps, d.cfg) != (first.size, first.steps, first.cfg) for d in drawings):
+        raise ValueError("pictures drawn together must share size, steps and guidance")
+    parameter = next(unet.parameters())
+    device, dtype = parameter.device, parameter.dtype
+    guided = first.cfg > 1
+    hidden, pooled = _rows(prompts, negative, guided)
+    width, height = first.size
+    sizes = torch.tensor([[height, width, 0, 0, height, width]], dtype=torch.float32, device=device)
+    conditions = {
+        "text_embeds": pooled.to(device, dtype),
+        "time_ids": sizes.repeat(hidden.shape[0], 1),
+    }
+    hidden = hidden.to(device, dtype)
+
+    scheduler.set_timesteps(first.steps)
+    noise = [starting_noise(d, unet.config.in_channels, vae_scale) for d in drawings]
+    latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
+    # Ancestral schedulers draw fresh noise at each step: a generator a picture keeps it free of the batch.
+    generators = [torch.Generator().manual_seed(d.seed + 1) for d in drawings]
+    extra = {"generator": generators} if _takes_generator(scheduler) else {}
+    for step in scheduler.timesteps:
+        between_steps()
+        doubled = torch.cat([latents, latents]) if guided else latents
+        model_input = scheduler.scale_model_input(doubled, step).to(dtype)
+        predicted = unet(model_input, step, encoder_hidden_states=hidden, added_cond_kwargs=conditions)[0].float()
+        if guided:
+            without, with_prompt = predicted.chunk(2)
+            predicted = without + first.cfg * (with_prompt - without)
+        latents = scheduler.step(predicted, step, latents, **extra, return_dict=False)[0]
+    return latents
+
+
+def save_png(pixels, path: Path, parameters: str = "") -> None:
+    """One picture, uint8 (h, w, 3), as PNG; `parameters` goes into the text chunk that A1111 reads."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    if parameters:
+        info.add_itxt("parameters", parameters)
+    with atomic_path(path) as beside:
+        Image.fromarray(pixels).save(beside, format="PNG", pnginfo=info)
+
+
+def _rows(prompts: Sequence[Prompt], negative: Prompt, guided: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    hidden = torch.cat([prompt.hidden for prompt in prompts])
+    pooled = torch.cat([prompt.pooled for prompt in prompts])
+    if not guided:
+        return hidden, pooled
+    count = len(prompts)
+    # Prompts of more than 75 tokens have more rows than the negative: it is repeated to their length.
+    chunks = hidden.shape[1] // negative.hidden.shape[1]
+    negatives = negative.hidden.repeat(count, chunks, 1)
+    return torch.cat([negatives, hidden]), torch.cat([negative.pooled.repeat(count, 1), pooled])
+
+
+def _takes_generator(scheduler) -> bool:
+    import inspect
+
+    return "generator" in inspect.signature(scheduler.step).parameters and "Ancestral" in type(scheduler).__name__

@@ -1,0 +1,105 @@
+"""What a run writes at the end of an epoch: the LoRA file, verified; the validation loss; the sample pictures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from engine.errors import shown
+from engine.lora.file import save_lora
+from engine.lora.metadata import metadata
+from engine.lora.verify import verify
+from engine.runs.job import Job
+from engine.train.memory import is_out_of_memory, release
+from engine.train.prepare import Prepared
+from engine.train.record import bucket_info, dataset_folders, tag_frequency
+from engine.train.state import Progress
+
+
+@dataclass
+class CheckpointWriter:
+    """Writes a run's results; only the first of several processes does."""
+
+    job: Job
+    run: Prepared
+    started: datetime
+
+    def checkpoint(self, step: int, epoch: int, *, midway: bool = False) -> None:
+        """Writes the LoRA as it stands, reads it back and records what was compared."""
+        folder = self.job.folder.checkpoints
+        folder.mkdir(parents=True, exist_ok=True)
+        ending = f"step{step:08d}" if midway else f"{epoch:06d}"
+        path = folder / f"{output_name(self.run.plan, self.job.folder.name)}-{ending}.safetensors"
+        adapter = self.run.trainer.adapter
+        save_lora(adapter, path, self.run.plan.output.precision, self._metadata(path.stem, step, epoch))
+        result = verify(path, adapter)
+        self.job.event(
+            "checkpoint", step=step, epoch=epoch, file=path.name, size=path.stat().st_size, verified=str(result)
+        )
+
+    def validate(self, progress: Progress, epoch: int) -> None:
+        """The validation loss of the held-out pictures, beside the untouched base's on the same noise."""
+        held_out = self.run.examples.held_out
+        if not held_out:
+            return
+        trainer = self.run.trainer
+        if progress.base_validation is None:
+            progress.base_validation = trainer.validation_loss(held_out, base=True)
+        loss = trainer.validation_loss(held_out)
+        self.job.event("validation", step=progress.step, epoch=epoch, loss=loss, base=progress.base_validation)
+
+    def sample(self, step: int, epoch: int) -> None:
+        """Draws the sample prompts. A sample that does not fit in memory is told and does not end the training."""
+        sampler = self.run.sampler
+        if sampler is None:
+            return
+        folder = self.job.folder.samples
+        folder.mkdir(parents=True, exist_ok=True)
+        trainer = self.run.trainer
+        if trainer.encoders is not None:
+            sampler.encode(trainer.tokenizers, trainer.encoders)
+        try:
+            files = sampler.draw(trainer.unet, folder, f"epoch-{epoch:04d}-step-{step:08d}")
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            release()
+            self.job.warn("A sample picture did not fit in memory and was left out; the training goes on.")
+            return
+        self.job.event("sample", step=step, epoch=epoch, files=files)
+
+    def _metadata(self, title: str, step: int, epoch: int) -> dict[str, str]:
+        run = self.run
+        return metadata(
+            run.plan,
+            title=title,
+            resolution=run.resolved.resolution,
+            optimizer=run.resolved.optimizer,
+            rate=run.resolved.rate,
+            text_encoder_rates=run.resolved.text_encoder_rates,
+            prediction=run.resolved.prediction,
+            zero_terminal_snr=run.resolved.zero_terminal_snr,
+            precision=str(run.resolved.base_dtype).removeprefix("torch."),
+            base_name=run.base.name,
+            base_hash=run.base.hash,
+            tag_frequency=tag_frequency(run.examples.train),
+            bucket_info=bucket_info(run.examples.train, run.repeats),
+            dataset_dirs=dataset_folders(run.examples, run.repeats),
+            step=step,
+            steps_total=run.plan.length.steps or run.steps.total,
+            epoch=epoch,
+            epochs=run.plan.length.epochs,
+            batches_per_epoch=run.steps.micro_per_epoch,
+            pictures=len(run.examples.train),
+            class_pictures=len(run.examples.classes),
+            held_out=len(run.examples.held_out),
+            started=self.started,
+            finished=datetime.now(UTC),
+        )
+
+
+def output_name(plan, run_name: str) -> str:
+    """The files' common name: the plan's, or the run's, in letters any file system and program takes."""
+    name = re.sub(r"[^\w.-]+", "_", plan.output.name or run_name, flags=re.ASCII).strip("._")
+    return shown(name or "lora")

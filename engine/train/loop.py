@@ -1,0 +1,254 @@
+"""The training loop: epochs of steps, what happens between them, and the ways a run can go on after trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from engine.dataset.schedule import class_slice, epoch_batches
+from engine.errors import LorasmithError, shown
+from engine.runs.job import Job, Stopped
+from engine.train.checkpoint import CheckpointWriter
+from engine.train.examples import Example
+from engine.train.memory import is_out_of_memory, ladder, release
+from engine.train.prepare import Prepared, class_need, repeated
+from engine.train.state import Progress, load_state, save_state
+from engine.train.window import StepRead, Window
+
+STATE_EVERY_SECONDS = 600.0
+# A lone overflow is skipped and told; this many bad steps in a row mean that the run itself is lost.
+BAD_STEPS_IN_A_ROW = 5
+LOWER_RATE = 0.5
+# With several processes the first one's wishes reach the others this often; between, none waits for another's host.
+WISH_EVERY_STEPS = 8
+
+
+class _Rewind(Exception):
+    """Go on from the newest saved state."""
+
+
+@dataclass
+class Loop:
+    """One attempt at a run."""
+
+    job: Job
+    run: Prepared
+    progress: Progress
+    writer: CheckpointWriter
+
+    def __post_init__(self) -> None:
+        self.window = Window()
+        self.bad_in_a_row = 0
+        self.trainer = self.run.trainer
+        self.main = self.trainer.rank == 0
+        self.last_state = time.monotonic()
+        self.rate = 0.0
+
+    @property
+    def total(self) -> int:
+        return self.run.plan.length.steps or self.run.steps.total
+
+    def run_to_the_end(self) -> None:
+        """Trains until the last step, whatever has to be repeated on the way; raises Stopped where asked to."""
+        while True:
+            try:
+                self._epochs()
+                return
+            except _Rewind:
+                self._restore()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._step_down(error)
+                self._restore()
+
+    def _epochs(self) -> None:
+        per_epoch = self.run.steps.per_epoch
+        while self.progress.step < self.total:
+            epoch = self.progress.step // per_epoch
+            for index, micro_batches in enumerate(step_groups(self.run, epoch)):
+                step = epoch * per_epoch + index
+                if step < self.progress.step:
+                    continue
+                if step >= self.total:
+                    break
+                self._obey(epoch)
+                self._step(step, epoch, micro_batches)
+            self._end_of_epoch(epoch)
+
+    def _step(self, step: int, epoch: int, micro_batches: list[list[Example]]) -> None:
+        self.rate = self.trainer.set_rates(step, self.total, self.progress.rate_factor)
+        result = self.trainer.step(step, micro_batches)
+        self.progress.step = step + 1
+        self.window.add(step + 1, result)
+        if self.window.due():
+            self._log(epoch)
+
+    def _log(self, epoch: int) -> None:
+        """Reads the steps since the last log point, in one wait for the device, and writes them down."""
+        reads = self.window.read()
+        if not reads:
+            return
+        self._look_for_bad(reads)
+        good = [read for read in reads if not read.bad]
+        if good:
+            self.job.event(
+                "step",
+                step=reads[-1].step,
+                steps=self.total,
+                epoch=epoch + 1,
+                epochs=self.epochs,
+                loss=sum(read.loss for read in good) / len(good),
+                losses=[round(read.loss, 5) for read in reads],
+                grad_norm=good[-1].grad_norm,
+                lr=self.rate,
+                images=reads[-1].step * self.pictures_a_step,
+            )
+        if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
+            self._lower_the_rate(reads[-1].step)
+
+    def _look_for_bad(self, reads: list[StepRead]) -> None:
+        for read in reads:
+            self.bad_in_a_row = self.bad_in_a_row + 1 if read.bad else 0
+            if read.bad:
+                names = ", ".join(shown(name) for name in self._pictures_of(read.step - 1))
+                self.job.event(
+                    "warning",
+                    step=read.step,
+                    text=f"Step {read.step} gave no finite gradient (loss {read.loss:g}) and changed nothing. "
+                    f"Its pictures: {names}.",
+                )
+
+    def _pictures_of(self, step: int) -> list[str]:
+        epoch, index = divmod(step, self.run.steps.per_epoch)
+        for at, micro_batches in enumerate(step_groups(self.run, epoch)):
+            if at == index:
+                return [example.picture.name for micro in micro_batches for example in micro][:8]
+        return []
+
+    def _lower_the_rate(self, step: int) -> None:
+        """Back to the last good state once with half the rate; the second time the run ends with the reason."""
+        if self.progress.rate_factor < 1.0:
+            raise LorasmithError(
+                f"The gradients stopped being finite again at step {step}, also at half the learning rate: "
+                "lower optimizer.learning_rate, or look at the pictures named in the warnings. "
+                "The checkpoints saved so far are sound."
+            )
+        self.job.event(
+            "warning",
+            step=step,
+            text=f"{BAD_STEPS_IN_A_ROW} steps in a row gave no finite gradient: going back to the last saved state "
+            f"and on at {LOWER_RATE:g} times the learning rate.",
+        )
+        raise _Rewind
+
+    def _step_down(self, error: BaseException) -> None:
+        rungs = ladder(self.run.plan.length.batch_size)
+        if self.progress.rung + 1 >= len(rungs):
+            raise LorasmithError(
+                "Memory ran out although the training already goes one picture at a time with gradient "
+                "checkpointing: free memory held by other programs, or lower pictures.resolution or network.rank."
+            ) from error
+        rung = rungs[self.progress.rung + 1]
+        self.job.event("warning", text=f"Memory ran out at step {self.progress.step + 1}: going on with {rung}.")
+
+    def _restore(self) -> None:
+        """Goes back to the newest state, keeping what trouble has taught: the rung and the rate."""
+        rung, factor, bad = self.progress.rung, self.progress.rate_factor, self.bad_in_a_row
+        lowered = bad >= BAD_STEPS_IN_A_ROW
+        self.window = Window()
+        self.bad_in_a_row = 0
+        self.trainer.optimizer.zero_grad(set_to_none=True)
+        release()
+        restored = load_state(self.job.folder.state, self.trainer.adapter, self.trainer.optimizer)
+        assert restored is not None, "the loop saves a state before its first step"
+        self.progress = restored
+        self.progress.rate_factor = LOWER_RATE if lowered else factor
+        self.progress.rung = rung if lowered else rung + 1
+        self.trainer.use_rung(ladder(self.run.plan.length.batch_size)[self.progress.rung])
+        self.trainer.loss_scale.fill_(self.progress.loss_scale)
+        self.job.event("plan", from_step=self.progress.step + 1)
+        self.save_state()
+
+    def _obey(self, epoch: int) -> None:
+        """Does what the person asked for since the last step."""
+        wanted = self.job.poll()
+        if self.trainer.world > 1:
+            if self.progress.step % WISH_EVERY_STEPS:
+                return
+            wanted = shared_wish(self.trainer, wanted)
+        if wanted.stop == "now":
+            raise Stopped
+        if wanted.stop == "save" or wanted.save:
+            self._log(epoch)
+            self._save_midway(epoch)
+        if wanted.sample and self.main:
+            self.writer.sample(self.progress.step, epoch + 1)
+        if wanted.stop == "save":
+            raise Stopped
+        if time.monotonic() - self.last_state > STATE_EVERY_SECONDS:
+            self._log(epoch)
+            self.save_state()
+
+    def _save_midway(self, epoch: int) -> None:
+        if self.main and self.progress.step:
+            self.writer.checkpoint(self.progress.step, epoch + 1, midway=True)
+        self.save_state()
+
+    def _end_of_epoch(self, epoch: int) -> None:
+        self._log(epoch)
+        done = epoch + 1
+        last = self.progress.step >= self.total
+        if self.main:
+            self.writer.validate(self.progress, done)
+            if last or done % self.run.plan.length.save_every_epochs == 0:
+                self.writer.checkpoint(self.progress.step, done)
+        self.save_state()
+        if self.main and (last or done % self.run.plan.samples.every_epochs == 0):
+            self.writer.sample(self.progress.step, done)
+        self.trainer.accelerator.wait_for_everyone()
+
+    def save_state(self) -> None:
+        """Saves what resuming needs; every process holds the same weights, the first one writes them."""
+        self.last_state = time.monotonic()
+        if self.main:
+            self.progress.loss_scale = float(self.trainer.loss_scale.item())
+            save_state(self.job.folder.state, self.progress, self.trainer.adapter, self.trainer.optimizer)
+            self.job.event("state", step=self.progress.step)
+
+    @property
+    def epochs(self) -> int:
+        return -(-self.total // self.run.steps.per_epoch)
+
+    @property
+    def pictures_a_step(self) -> int:
+        length = self.run.plan.length
+        return length.batch_size * length.gradient_accumulation * self.trainer.world
+
+
+def step_groups(run: Prepared, epoch: int) -> Iterator[list[list[Example]]]:
+    """The micro-batches of each step of an epoch, over all processes; from (seed, epoch) alone."""
+    seed = run.plan.machine.seed
+    items = repeated(run.examples.train, run.repeats)
+    need = class_need(run.plan, run.examples, run.repeats)
+    if need:
+        items = items + class_slice(run.examples.classes, need, seed, epoch)
+    batch = run.plan.length.batch_size * run.trainer.world
+    micro = [list(b.items) for b in epoch_batches(items, batch, seed, epoch)]
+    size = run.plan.length.gradient_accumulation
+    for start in range(0, len(micro), size):
+        yield micro[start : start + size]
+
+
+def shared_wish(trainer, wanted):
+    """The first process's wish told to all, so that none goes on alone; one small message a step."""
+    from dataclasses import replace
+
+    code = {None: 0, "save": 1, "now": 2}[wanted.stop] + 4 * wanted.save + 8 * wanted.sample
+    message = torch.tensor([code if trainer.rank == 0 else 0], device=trainer.device)
+    code = int(trainer.accelerator.reduce(message, "sum").item())
+    stop = {0: None, 1: "save", 2: "now"}[code % 4]
+    return replace(wanted, stop=stop, save=bool(code & 4), sample=bool(code & 8))

@@ -1,0 +1,96 @@
+"""Optimizers, rates by step, and the update that a non-finite gradient cannot reach."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from engine.errors import PlanError
+from engine.plan import Optimizer as OptimizerPlan
+
+
+def build_optimizer(
+    name: str, groups: list[dict[str, object]], plan: OptimizerPlan, device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer by its plan name; `groups` hold "params" and "lr" as torch takes them."""
+    decay = plan.weight_decay
+    if name == "adamw":
+        return torch.optim.AdamW(groups, weight_decay=decay, fused=True)
+    if name in {"adamw8bit", "lion8bit"}:
+        import bitsandbytes
+
+        cls = {"adamw8bit": bitsandbytes.optim.AdamW8bit, "lion8bit": bitsandbytes.optim.Lion8bit}[name]
+        return cls(groups, weight_decay=decay)
+    if name == "adafactor":
+        from transformers.optimization import Adafactor
+
+        # A stated rate, no relative steps: the plan's rate then means what it says.
+        return Adafactor(groups, scale_parameter=False, relative_step=False, warmup_init=False,
+                         weight_decay=decay)
+    if name == "prodigy":
+        from prodigyopt import Prodigy
+
+        return Prodigy(groups, weight_decay=decay, use_bias_correction=True, safeguard_warmup=True,
+                       decouple=True)
+    raise PlanError(f"optimizer.name is {name!r}; allowed are adamw8bit, adamw, adafactor, lion8bit, prodigy.")
+
+
+def rate_factor(plan: OptimizerPlan, step: int, total: int) -> float:
+    """What the rate is multiplied by at `step` (0-based) of `total`: a pure function, so resume needs no state."""
+    if step < plan.warmup_steps:
+        return (step + 1) / plan.warmup_steps
+    if plan.scheduler == "constant":
+        return 1.0
+    progress = (step - plan.warmup_steps) / max(1, total - plan.warmup_steps)
+    if plan.scheduler == "linear":
+        return max(0.0, 1.0 - progress)
+    if plan.scheduler == "restarts":
+        progress = (progress * plan.restarts) % 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+class MaskedUpdate:
+    """Steps the optimizer so that a step marked bad on the device leaves weights and optimizer state untouched.
+
+    Nothing is read back to the host. torch's fused AdamW takes the mark itself (`found_inf`); for every other
+    optimizer a copy is kept and `torch.where` puts it back. A Python-number step count inside an optimizer
+    state (bitsandbytes) cannot be masked without asking the device: it counts the bad step too, which only
+    moves Adam's bias correction on by one.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+        self._native = isinstance(optimizer, torch.optim.AdamW)
+        self._copies: dict[tuple[int, str], torch.Tensor] = {}
+
+    def step(self, bad: torch.Tensor) -> None:
+        """One update; `bad` is a 0-d bool tensor on the weights' device."""
+        if self._native:
+            self.optimizer.grad_scale = None  # type: ignore[attr-defined]
+            self.optimizer.found_inf = bad.to(torch.float32)  # type: ignore[attr-defined]
+            self.optimizer.step()
+            return
+        # State that the optimizer makes in its very first step has no copy to go back to: zeroed gradients
+        # leave it as it would have been initialised.
+        gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        for gradient in gradients:
+            gradient.copy_(torch.where(bad, torch.zeros_like(gradient), gradient))
+        for key, tensor in self._tensors():
+            if key not in self._copies:
+                self._copies[key] = torch.empty_like(tensor)
+            self._copies[key].copy_(tensor)
+        known = set(self._copies)
+        self.optimizer.step()
+        for key, tensor in self._tensors():
+            if key in known:
+                tensor.copy_(torch.where(bad, self._copies[key], tensor))
+
+    def _tensors(self) -> Iterator[tuple[tuple[int, str], torch.Tensor]]:
+        parameters = (p for group in self.optimizer.param_groups for p in group["params"])
+        for index, parameter in enumerate(parameters):
+            yield (index, "weight"), parameter.data
+            for name, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    yield (index, name), value

@@ -1,0 +1,244 @@
+"""From a plan to a trainer that is ready to step: one heavy thing in memory at a time, everything else cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.base.load import Base, open_base
+from engine.dataset.scan import Dataset, Folder, scan
+from engine.dataset.schedule import Steps, auto_repeats, count_steps
+from engine.errors import DatasetError, shown
+from engine.lora.attach import attach
+from engine.plan import Plan
+from engine.runs.job import Job
+from engine.train.batches import Batches
+from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key
+from engine.train.examples import Example, Examples, build_examples
+from engine.train.memory import release
+from engine.train.optimizer import build_optimizer
+from engine.train.record import keep_manifest
+from engine.train.resolve import Resolved, resolve
+from engine.train.samples import Sampler
+from engine.train.trainer import Trainer
+
+SMALL_MODEL_BYTES = 1_000_000_000  # below it a CPU trains in fp32; above it the base alone would be 10 GB
+
+
+@dataclass
+class Prepared:
+    """Everything the loop needs."""
+
+    plan: Plan
+    base: Base
+    resolved: Resolved
+    examples: Examples
+    repeats: dict[str, int]  # by picture digest
+    steps: Steps
+    trainer: Trainer
+    sampler: Sampler | None
+    facts: dict[str, object]  # what the record says of the run: sizes, counts, rates
+
+
+def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
+    """Scans, caches and loads in the order that keeps the peak of memory at the largest single part."""
+    device = accelerator.device
+    job.stage("opening the base model")
+    base = open_base(plan.base.model, vae=plan.base.vae or None, **_stated(plan),
+                     report=lambda done, total: job.stage("downloading the base model", done, total))
+    resolved = resolve(
+        plan, device,
+        native_resolution=base.native_resolution, native_step=base.bucket_step,
+        base_prediction=base.prediction_type, base_zero_snr=base.zero_terminal_snr,
+        small_model=base.known.size_bytes < SMALL_MODEL_BYTES,
+    )
+    if not base.prediction_known and plan.base.prediction == "auto":
+        job.warn("Nothing in the base says whether it predicts epsilon or v; epsilon is assumed. "
+                 "If samples come out as noise, set base.prediction.")
+    for note in resolved.notes:
+        job.warn(note)
+
+    dataset = _scan(job, plan, resolved)
+    repeats, sentences = _repeats(plan, dataset)
+    examples = build_examples(plan, dataset.pictures, resolved.rules, resolved.captions)
+    _check_examples(job, plan, dataset, examples)
+    if accelerator.is_main_process:
+        for text in keep_manifest(job.folder.state / "pictures.json", examples):
+            job.warn(text)
+    steps = plan_steps(plan, examples, repeats, accelerator.num_processes)
+
+    cache = Cache(job.folder.cache)
+    vae_id, encoders_id = cache_identity(base, resolved)
+    sampler = None
+    with accelerator.main_process_first():
+        tokenizers, encoders = base.tokenizers(), None
+        if plan.samples.prompts:
+            sampler = Sampler(plan, base=base, size=resolved.resolution, device=device)
+        if plan.network.train_text_encoders:
+            encoders = base.load_text_encoders(resolved.base_dtype, device)
+        else:
+            _cache_all_texts(job, plan, base, resolved, cache, examples, sampler, tokenizers, encoders_id, device)
+        vae = _cache_all_latents(job, plan, base, cache, examples, vae_id, device)
+    if sampler is not None:
+        sampler.vae = vae
+    release()
+
+    job.stage("loading the UNet")
+    unet = base.load_unet(resolved.base_dtype, device)
+    adapter = attach(unet, encoders, plan.network, seed=plan.machine.seed)
+    unet.train()
+    optimizer = build_optimizer(resolved.optimizer, _groups(resolved, adapter), plan.optimizer, device)
+    batches = Batches(plan, resolved, cache, device, vae_id=vae_id, encoders_id=encoders_id)
+    trainer = Trainer(
+        plan, resolved, unet=unet, adapter=adapter, optimizer=optimizer, batches=batches,
+        alphas_cumprod=base.train_scheduler().alphas_cumprod, device=device,
+        tokenizers=tokenizers, encoders=encoders, accelerator=accelerator,
+    )  # fmt: skip
+    facts = _facts(plan, base, resolved, examples, steps, sentences, adapter)
+    return Prepared(plan, base, resolved, examples, repeats, steps, trainer, sampler, facts)
+
+
+def plan_steps(plan: Plan, examples: Examples, repeats: dict[str, int], processes: int) -> Steps:
+    """The run's step arithmetic; see `engine.dataset.schedule.count_steps`."""
+    return count_steps(
+        [e.bucket for e in repeated(examples.train, repeats)],
+        [e.bucket for e in examples.classes],
+        class_need=class_need(plan, examples, repeats),
+        batch=plan.length.batch_size * processes,
+        accumulation=plan.length.gradient_accumulation,
+        epochs=plan.length.epochs,
+    )
+
+
+def repeated(examples: tuple[Example, ...], repeats: dict[str, int]) -> list[Example]:
+    """Every example as often as an epoch shows it."""
+    return [example for example in examples for _ in range(repeats[example.picture.digest])]
+
+
+def class_need(plan: Plan, examples: Examples, repeats: dict[str, int]) -> int:
+    """Class pictures an epoch takes: pictures x repeats x ratio; none without a pool."""
+    if not examples.classes:
+        return 0
+    return round(len(repeated(examples.train, repeats)) * plan.regularization.ratio)
+
+
+def cache_identity(base: Base, resolved: Resolved) -> tuple[str, str]:
+    """What names the VAE and the text encoders in cache keys: the base's hash, the VAE's name, the type."""
+    return f"{base.hash}:{base.vae_name or 'own'}", f"{base.hash}:{resolved.base_dtype}"
+
+
+def _stated(plan: Plan) -> dict[str, Any]:
+    """What the plan says of the base's prediction, where it does not leave it to the base."""
+    choice = plan.base
+    return {
+        "prediction_type": None if choice.prediction == "auto" else choice.prediction,
+        "zero_terminal_snr": None if choice.zero_terminal_snr == "auto" else choice.zero_terminal_snr,
+    }
+
+
+def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
+    folders = [
+        Folder(Path(f.path), None if f.repeats == "auto" else int(f.repeats), "train")
+        for f in plan.pictures.folders
+    ] + [Folder(Path(f.path), 1, "class") for f in plan.regularization.folders]
+    return scan(
+        folders,
+        resolved.captions,
+        report=lambda done, total: job.stage("reading the pictures", done, total),
+        unpack_to=job.folder.cache / "unpacked",
+    )
+
+
+def _repeats(plan: Plan, dataset: Dataset) -> tuple[dict[str, int], list[str]]:
+    """How often an epoch shows each picture, by digest; where that is left to us, with the sentence why."""
+    train = [picture for picture in dataset.pictures if picture.role == "train"]
+    automatic, sentence = auto_repeats(len(train), plan.subject.kind, plan.length.epochs)
+    chosen = {picture.digest: picture.repeats or automatic for picture in dataset.pictures}
+    used = any(picture.repeats is None for picture in train)
+    return chosen, [sentence] if used else []
+
+
+def _check_examples(job: Job, plan: Plan, dataset: Dataset, examples: Examples) -> None:
+    """Says what was found wanting; stops where nothing is left to train on."""
+    for problem in dataset.problems:
+        job.warn(problem.sentence)
+    for sentence in examples.left_out:
+        job.warn(f"Left out: {sentence}")
+    if not examples.train:
+        where = ", ".join(shown(folder.path) for folder in plan.pictures.folders) or "the plan"
+        raise DatasetError(f"No usable training picture in {where}: `lorasmith check` names each problem.")
+    if plan.regularization.folders and not examples.classes:
+        raise DatasetError(
+            "The plan's regularization folders hold no usable picture: "
+            "add class pictures, or take regularization.folders out of the plan."
+        )
+    missing = sum(example.picture.caption is None for example in examples.train)
+    if missing and plan.subject.kind in {"style", "concept", "object"}:
+        job.warn(
+            f"{missing} of {len(examples.train)} pictures have no caption and train as "
+            f'"{examples.train[0].texts[0]}": a {plan.subject.kind} then swallows everything else in them. '
+            "Write captions."
+        )
+
+
+def _cache_all_texts(job, plan, base, resolved, cache, examples, sampler, tokenizers, encoders_id, device) -> None:
+    """Encodes every text the run can meet, and the sample prompts, then lets the encoders go."""
+    texts = [text for example in examples.all for text in example.texts]
+    if plan.captions.dropout:
+        texts.append("")
+    job.stage("loading the text encoders")
+    encoders = base.load_text_encoders(resolved.base_dtype, device)
+    cache_texts(cache, texts, tokenizers, encoders, plan.captions.max_tokens, encoders_id,
+                lambda done, total: job.stage("encoding captions", done, total))
+    if sampler is not None:
+        sampler.encode(tokenizers, encoders)
+    del encoders
+    release()
+
+
+def _cache_all_latents(job, plan, base, cache, examples, vae_id, device) -> Any:
+    """Encodes every picture the run can meet; returns the VAE, now waiting on the CPU for samples."""
+    keys: dict[LatentKey, Example] = {}
+    for example in examples.all:
+        for flipped in (False, True) if plan.pictures.flip else (False,):
+            keys[latent_key(example, flipped, plan.pictures.background, vae_id)] = example
+    job.stage("loading the VAE")
+    vae = base.load_vae(torch.float32, device)
+    cache_latents(cache, keys, vae, device, lambda done, total: job.stage("encoding pictures", done, total))
+    return vae.to("cpu")
+
+
+def _groups(resolved: Resolved, adapter: Any) -> list[dict[str, object]]:
+    first, second = resolved.text_encoder_rates
+    groups = [
+        {"params": list(adapter.parameters_unet()), "lr": resolved.rate},
+        {"params": list(adapter.parameters_te1()), "lr": first},
+        {"params": list(adapter.parameters_te2()), "lr": second},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _facts(plan, base, resolved, examples, steps, sentences, adapter) -> dict[str, object]:
+    return {
+        "base": base.name,
+        "base_hash": base.short_hash,
+        "resolution": resolved.resolution,
+        "bucket_step": resolved.rules.step,
+        "optimizer": resolved.optimizer,
+        "learning_rate": resolved.rate,
+        "effective_rate": resolved.rate * plan.network.scale(),
+        "precision": str(resolved.base_dtype).removeprefix("torch."),
+        "prediction": resolved.prediction,
+        "zero_terminal_snr": resolved.zero_terminal_snr,
+        "pictures": len(examples.train),
+        "class_pictures": len(examples.classes),
+        "held_out": len(examples.held_out),
+        "modules": len(adapter.modules),
+        "steps_per_epoch": steps.per_epoch,
+        "steps": plan.length.steps or steps.total,
+        "epochs": plan.length.epochs,
+        "notes": [*resolved.notes, *sentences],
+    }

@@ -1,0 +1,201 @@
+"""One optimizer step, start to end, without ever waiting for the device; and the validation loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.base.encode import encode_texts
+from engine.plan import Plan
+from engine.train.batches import Batch, Batches, Place
+from engine.train.examples import Example
+from engine.train.loss import add_noise, min_snr_weights, per_picture_loss, target
+from engine.train.memory import Rung
+from engine.train.optimizer import MaskedUpdate, rate_factor
+from engine.train.randomness import derived_seed
+from engine.train.resolve import Resolved
+
+# Spread over the schedule; each sees the same noise every time, so epochs and base compare exactly.
+VALIDATION_TIMESTEPS = (100, 300, 500, 700, 900)
+GROW_SCALE_AFTER = 2000  # good steps, as torch's own GradScaler
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step left on the device: mean loss, gradient norm before clipping, and whether it was refused."""
+
+    loss: torch.Tensor
+    grad_norm: torch.Tensor
+    bad: torch.Tensor
+
+
+class Trainer:
+    """The models, the adapter and the optimizer of a run."""
+
+    def __init__(self, plan: Plan, resolved: Resolved, *, unet: Any, adapter: Any, optimizer: torch.optim.Optimizer,
+                 batches: Batches, alphas_cumprod: torch.Tensor, device: torch.device,
+                 tokenizers: Any = None, encoders: Any = None, accelerator: Any = None) -> None:
+        self.plan, self.resolved = plan, resolved
+        self.unet, self.adapter, self.optimizer = unet, adapter, optimizer
+        self.batches, self.device = batches, device
+        self.tokenizers, self.encoders = tokenizers, encoders
+        self.accelerator = accelerator
+        self.update = MaskedUpdate(optimizer)
+        self.alphas = alphas_cumprod.to(device)
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.rung = Rung(False, plan.length.batch_size)
+        self.loss_scale = torch.tensor(65536.0 if resolved.loss_scaling else 1.0, device=device)
+        self._good_steps = torch.zeros((), device=device)
+
+    @property
+    def rank(self) -> int:
+        return self.accelerator.process_index if self.accelerator else 0
+
+    @property
+    def world(self) -> int:
+        return self.accelerator.num_processes if self.accelerator else 1
+
+    def use_rung(self, rung: Rung) -> None:
+        """Does the steps from now on in this way; see `engine.train.memory`."""
+        self.rung = rung
+        switch = "enable_gradient_checkpointing" if rung.checkpointing else "disable_gradient_checkpointing"
+        getattr(self.unet, switch)()
+        if self.plan.network.train_text_encoders:
+            for encoder in self.encoders:
+                name = "gradient_checkpointing_enable" if rung.checkpointing else "gradient_checkpointing_disable"
+                getattr(encoder, name)()
+
+    def set_rates(self, step: int, total: int, factor: float) -> float:
+        """Sets every group's rate for this step; returns the UNet's."""
+        shape = rate_factor(self.plan.optimizer, step, total) * factor
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * shape
+        return self.base_rates[0] * shape
+
+    def step(self, step: int, micro_batches: Sequence[Sequence[Example]]) -> StepResult:
+        """One update from the step's micro-batches (one each accumulation), this process's share of them.
+
+        Every picture counts the same: its loss is divided by the full batch the plan asks for, so a batch that
+        ran short pulls less, by exactly the pictures it lacks.
+        """
+        if self.plan.network.dropout:
+            torch.manual_seed(derived_seed(self.plan.machine.seed, "network dropout", step, self.rank))
+        full = self.plan.length.batch_size * self.world * self.plan.length.gradient_accumulation
+        losses = torch.zeros((), device=self.device)
+        pictures, position = 0, 0
+        for micro in micro_batches:
+            places = [Place(step, position + index) for index in range(len(micro))]
+            position += len(micro)
+            pictures += len(micro)
+            mine = list(zip(micro, places, strict=True))[self.rank :: self.world]
+            for start in range(0, len(mine), self.rung.micro_batch):
+                part = mine[start : start + self.rung.micro_batch]
+                batch = self.batches.build([example for example, _ in part], [place for _, place in part])
+                loss = self.picture_losses(batch)
+                weighted = loss * batch.weights
+                if self.plan.loss.min_snr_gamma:
+                    weighted = weighted * min_snr_weights(
+                        batch.timesteps, self.alphas, self.plan.loss.min_snr_gamma, self.resolved.prediction
+                    )
+                (weighted.sum() / full * self.loss_scale).backward()
+                losses += loss.detach().sum()
+        return self._apply(losses, pictures)
+
+    def dry_step(self, micro: Sequence[Example]) -> None:
+        """A whole step that changes nothing: allocates what a step allocates, the optimizer's state included."""
+        places = [Place(0, index) for index in range(len(micro))]
+        for start in range(0, len(micro), self.rung.micro_batch):
+            part = slice(start, start + self.rung.micro_batch)
+            self.picture_losses(self.batches.build(micro[part], places[part])).sum().backward()
+        fresh = not self.optimizer.state
+        self._reduced_gradients()
+        self.update.step(torch.ones((), dtype=torch.bool, device=self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        if fresh:
+            self.optimizer.state.clear()
+            self.update = MaskedUpdate(self.optimizer)
+
+    def picture_losses(self, batch: Batch) -> torch.Tensor:
+        """The loss of each picture of a batch, (n,), with gradients."""
+        noisy = add_noise(batch.latents, batch.noise, batch.timesteps, self.alphas)
+        wanted = target(batch.latents, batch.noise, batch.timesteps, self.alphas, self.resolved.prediction)
+        hidden, pooled = batch.hidden, batch.pooled
+        if hidden is None or pooled is None:
+            hidden, pooled = encode_texts(
+                self.tokenizers, self.encoders, list(batch.texts), self.plan.captions.max_tokens
+            )
+        dtype = self.resolved.base_dtype
+        predicted = self.unet(
+            noisy.to(dtype),
+            batch.timesteps,
+            encoder_hidden_states=hidden.to(dtype),
+            added_cond_kwargs={"text_embeds": pooled.to(dtype), "time_ids": batch.time_ids},
+        )[0]
+        return per_picture_loss(predicted, wanted)
+
+    @torch.no_grad()
+    def validation_loss(self, examples: Sequence[Example], *, base: bool = False) -> float:
+        """Mean loss of the held-out pictures at fixed noise and timesteps; of the untouched base where asked."""
+        from contextlib import nullcontext
+
+        was_training = self.unet.training
+        self.unet.eval()
+        total, count = torch.zeros((), device=self.device), 0
+        with self.adapter.disabled() if base else nullcontext():
+            for at in VALIDATION_TIMESTEPS:
+                for index, example in enumerate(examples):
+                    batch = self.batches.fixed([example], at, f"validation {index}")
+                    total += self.picture_losses(batch).sum()
+                    count += 1
+        self.unet.train(was_training)
+        return (total / count).item()
+
+    def _apply(self, losses: torch.Tensor, pictures: int) -> StepResult:
+        gradients = self._reduced_gradients()
+        if self.world > 1:
+            losses = self.accelerator.reduce(losses, "sum")
+        if self.resolved.loss_scaling:
+            torch._foreach_div_(gradients, self.loss_scale)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if self.plan.optimizer.gradient_clipping:
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.plan.optimizer.gradient_clipping, norm)
+        loss = losses / max(1, pictures)
+        bad = ~(norm.isfinite() & loss.isfinite())
+        self.update.step(bad)
+        if self.plan.loss.scale_weight_norms:
+            self.adapter.scale_weight_norms(self.plan.loss.scale_weight_norms)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.resolved.loss_scaling:
+            bad = self._adjust_loss_scale(bad, loss)
+        return StepResult(loss, norm, bad)
+
+    def _reduced_gradients(self) -> list[torch.Tensor]:
+        """Every parameter's gradient; with several processes, their sum in one message over all parameters."""
+        for parameter in self.parameters:
+            if parameter.grad is None:  # a process whose share of a short batch is empty
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in self.parameters]
+        if self.world > 1:
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            flat = self.accelerator.reduce(flat, "sum")
+            pieces = flat.split([gradient.numel() for gradient in gradients])
+            for gradient, piece in zip(gradients, pieces, strict=True):
+                gradient.copy_(piece.view_as(gradient))
+        return gradients
+
+    def _adjust_loss_scale(self, bad: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
+        """Halves the fp16 loss scale after an overflow, doubles it after a long good stretch, on the device.
+
+        Returns what is worth reporting: an overflow that a smaller scale will cure is no fault of the run.
+        """
+        at_floor = self.loss_scale <= 1
+        self._good_steps = torch.where(bad, 0, self._good_steps + 1)
+        grow = self._good_steps >= GROW_SCALE_AFTER
+        self._good_steps = torch.where(grow, 0, self._good_steps)
+        scale = torch.where(bad, self.loss_scale / 2, torch.where(grow, self.loss_scale * 2, self.loss_scale))
+        self.loss_scale = scale.clamp(1, 2.0**24)
+        return ~loss.isfinite() | (bad & at_floor)

@@ -1,0 +1,91 @@
+"""A bad step leaves weights and optimizer state untouched, for every optimizer; rates follow their curves."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from engine.plan import Optimizer
+from engine.train.optimizer import MaskedUpdate, build_optimizer, rate_factor
+
+NAMES = ["adamw", "adamw8bit", "lion8bit", "adafactor", "prodigy"]
+BAD, GOOD = torch.tensor(True), torch.tensor(False)
+
+
+def update_of(name: str) -> tuple[torch.nn.Parameter, MaskedUpdate]:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(64, 128))
+    group = {"params": [weight], "lr": 1.0 if name == "prodigy" else 1e-3}
+    return weight, MaskedUpdate(build_optimizer(name, [group], Optimizer(), torch.device("cpu")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_bad_gradient_never_reaches_weights_or_state(name, poison):
+    weight, update = update_of(name)
+    weight.grad = torch.full_like(weight, poison)
+    start = weight.detach().clone()
+    update.step(BAD)
+    assert torch.equal(weight, start), "the first step, before the optimizer has any state"
+
+    weight.grad = torch.randn_like(weight)
+    update.step(GOOD)
+    weight.grad = torch.randn_like(weight)
+    update.step(GOOD)
+    assert not torch.equal(weight, start)
+
+    moved, state = weight.detach().clone(), copy.deepcopy(update.optimizer.state[weight])
+    weight.grad = torch.full_like(weight, poison)
+    update.step(BAD)
+    assert torch.equal(weight, moved)
+    for key, value in update.optimizer.state[weight].items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_good_step_is_the_optimizers_own(name):
+    weight, update = update_of(name)
+    other, plain = update_of(name)
+    for seed in range(3):
+        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+        weight.grad, other.grad = gradient.clone(), gradient.clone()
+        update.step(GOOD)
+        plain.optimizer.step()
+    assert torch.equal(weight, other)
+
+
+def test_fused_adamw_is_pytorchs_plain_adamw():
+    weight, update = update_of("adamw")
+    other = torch.nn.Parameter(weight.detach().clone())
+    plain = torch.optim.AdamW([other], lr=1e-3, weight_decay=0.01, foreach=False, fused=False)
+    for seed in range(3):
+        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+        weight.grad, other.grad = gradient.clone(), gradient.clone()
+        update.step(GOOD)
+        plain.step()
+    assert torch.allclose(weight, other, atol=1e-7)
+
+
+def test_rates_warm_up_and_decay():
+    plan = Optimizer(scheduler="constant", warmup_steps=4)
+    assert [rate_factor(plan, step, 10) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    linear = Optimizer(scheduler="linear")
+    assert rate_factor(linear, 0, 10) == 1.0 and rate_factor(linear, 9, 10) == pytest.approx(0.1)
+    restarts = Optimizer(scheduler="restarts", restarts=2)
+    assert rate_factor(restarts, 0, 10) == rate_factor(restarts, 5, 10) == 1.0
+    assert rate_factor(replace(restarts, restarts=1), 5, 10) == pytest.approx(0.5)
+
+
+def test_cosine_is_torchs_own():
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedule = CosineAnnealingLR(optimizer, T_max=20)
+    for step in range(20):
+        assert rate_factor(Optimizer(scheduler="cosine"), step, 20) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
