@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = ("person", "character", "animal", "object", "style", "
 
 @dataclass(frozen=True)
 class PictureFolder:
-    """A folder (or .zip) of training pictures; `repeats` of "auto" is worked out from the number of pictures."""
+    """A folder (or .zip) of training pictures; `repeats` "auto" is worked out from the number of pictures."""
 
     path: str
     repeats: int | Literal["auto"] = "auto"
@@ -57,7 +57,7 @@ class Pictures:
     upscale: bool = False
     flip: bool = False
     background: str = "#ffffff"  # what transparent pictures are flattened onto
-    hold_out: int | Literal["auto"] = "auto"  # pictures kept for the validation loss; auto: a tenth from 20 on
+    hold_out: int | Literal["auto"] = "auto"  # for the validation loss; auto: a tenth from 20 pictures on
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole recipe. Frozen: a change makes a new plan (`dataclasses.replace`, `engine.plan_file.changed`)."""
+    """The whole recipe. Frozen: a change makes a new plan (`engine.plan_file.changed`)."""
 
     subject: Subject = field(default_factory=Subject)
     pictures: Pictures = field(default_factory=Pictures)
@@ -207,8 +207,8 @@ class Plan:
     output: Output = field(default_factory=Output)
 
 
-# The rate that suits each optimizer; the guide's 1e-4..3e-4 is AdamW's. Lion takes a third to a tenth of
-# AdamW's rate (its update has unit size), Prodigy finds its own and wants 1, Adafactor here runs with a stated rate.
+# The rate that suits each optimizer; the guide's 1e-4..3e-4 is AdamW's. Lion takes a third to a tenth of that
+# (its update has unit size), Prodigy finds its own and wants 1, Adafactor here runs with a stated rate.
 SUITED_RATE: dict[str, float] = {
     "adamw8bit": 1e-4,
     "adamw": 1e-4,
@@ -240,5 +240,5 @@ def text_encoder_rates(plan: Plan, optimizer: str | None = None) -> tuple[float,
 
 
 def effective_rate(plan: Plan, optimizer: str | None = None) -> float:
-    """Learning rate x alpha/rank (alpha/sqrt(rank) for rsLoRA): the one figure in which rank and alpha compare."""
+    """Learning rate x alpha/rank (alpha/sqrt(rank) for rsLoRA): the figure in which all three compare."""
     return learning_rate(plan, optimizer) * plan.network.scale()

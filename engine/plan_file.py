@@ -182,12 +182,19 @@ def _resolved(key: str, value: Any, folder: Path | None) -> Any:
         value = os.path.expanduser(value)  # noqa: PTH111 - an unknown ~user stays as it is instead of raising
     if Path(value).is_absolute():
         return value
-    # A model may be a hub name ("owner/name"): a path is what looks like one or lies beside the plan.
-    if is_model and not (
-        value.startswith(".") or value.endswith(".safetensors") or (folder / value).exists()
-    ):
+    if is_model and not _is_model_path(value, folder):
         return value
     return os.path.normpath(folder / value)
+
+
+def _is_model_path(value: str, folder: Path) -> bool:
+    """Whether a base's name is a path; else it is a hub name, a short name or a file in the bases folder."""
+    if value.startswith("."):
+        return True
+    ends_as_file = value.endswith(".safetensors")
+    if "/" in value:
+        return ends_as_file or (folder / value).exists()
+    return ends_as_file and (folder / value).exists()
 
 
 def changed(plan: Plan, key: str, value: Any) -> Plan:
@@ -247,8 +254,8 @@ _MEANINGLESS = {
 def write_plan(plan: Plan, *, head: str = "") -> str:
     """The plan as TOML: every value that means something, each with a comment unless its name says it all.
 
-    `head` is put on top as comment lines. Reading the text gives the same plan. Raises PlanError for values that
-    no file may hold (a rank of 0, a path that is not UTF-8).
+    `head` is put on top as comment lines. Reading the text gives the same plan. Raises PlanError for values
+    that no file may hold (a rank of 0, a path that is not UTF-8).
     """
     _refuse_bad({key: value_of(plan, key) for key in FIELDS if key.count(".") == 1})
     opening = head or "A lorasmith plan. Train it with: lorasmith train THIS_FILE"
@@ -347,7 +354,7 @@ def toml_value(key: str, value: Any) -> str:
 def update_text(text: str, changes: Mapping[str, Any]) -> str:
     """A plan's text with values changed; a person's comments, order and spacing stay.
 
-    Figures in lorasmith's own comments are brought up to date. Raises PlanError for bad TOML, keys and values.
+    Figures in lorasmith's own comments are brought up to date. Raises PlanError for bad TOML, keys, values.
     """
     import tomlkit
     import tomlkit.exceptions
