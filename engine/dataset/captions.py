@@ -61,9 +61,7 @@ def read_caption(picture: str | Path, rules: CaptionRules, name: str | None = No
     return None
 
 
-def compose(
-    caption: str | None, rules: CaptionRules, instance: str, class_: str, role: Role = "train"
-) -> str:
+def compose(caption: str | None, rules: CaptionRules, instance: str, class_: str, role: Role = "train") -> str:
     """The text trained for a picture: prefix and caption, or "<instance> <class>" where there is no caption.
 
     The prefix is set in front with a space, as kohya does; words in which it ends and the caption begins are not

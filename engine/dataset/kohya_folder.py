@@ -62,9 +62,7 @@ def kohya_root(folder: Path) -> KohyaRoot | None:
     OSError (an unreadable folder) passes on.
     """
     images = folder / "img"
-    if not images.is_dir() or not any(
-        parse_kohya_name(entry.name) and entry.is_dir() for entry in images.iterdir()
-    ):
+    if not images.is_dir() or not any(parse_kohya_name(entry.name) and entry.is_dir() for entry in images.iterdir()):
         return None
     classes = folder / "reg"
     outputs = tuple(folder / name for name in ("model", "log", "logs") if (folder / name).is_dir())

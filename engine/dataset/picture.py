@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import os
 import re
 import stat
 import struct
@@ -143,9 +142,9 @@ def _opened(source: str | Path | bytes, called: str) -> Iterator[Image.Image]:
 
 def _file(path: str | Path, called: str) -> BinaryIO:
     # Asked first: opening a pipe that is named like a picture would wait for ever.
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    if not stat.S_ISREG(Path(path).stat().st_mode):
         raise DatasetError(f"{called} is not a regular file: leave it out.")
-    return open(path, "rb")
+    return Path(path).open("rb")
 
 
 def _decoder(stream: BinaryIO, head: bytes, called: str) -> Image.Image:
@@ -261,7 +260,9 @@ def _notes(image: Image.Image, suffix: str, frames: int) -> tuple[str, ...]:
         what = "pages" if form == "TIFF" else "frames"
         notes.append(f"has {frames} {what}; only the first is used")
     if image.mode == "CMYK":
-        notes.append("CMYK; converted to RGB" + (" through its colour profile" if image.info.get("icc_profile") else ""))
+        notes.append(
+            "CMYK; converted to RGB" + (" through its colour profile" if image.info.get("icc_profile") else "")
+        )
     if image.mode.startswith("I"):
         notes.append("16-bit grey; scaled to 8 bits")
     if image.has_transparency_data:

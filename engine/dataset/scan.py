@@ -102,9 +102,7 @@ def scan(
     return Dataset(tuple(pictures), tuple(problems), tuple(names.values()))
 
 
-def _listed(
-    folder: Folder, rules: CaptionRules, unpack_to: Path | None, problems: list[Problem]
-) -> tuple[Path, Found]:
+def _listed(folder: Folder, rules: CaptionRules, unpack_to: Path | None, problems: list[Problem]) -> tuple[Path, Found]:
     root = Path(folder.path)
     try:
         archive = is_zip(root)

@@ -1,0 +1,212 @@
+"""The check report as plain text of at most 80 columns, and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from engine.dataset.check import CheckReport, PictureLine
+from engine.errors import shown
+
+COLUMNS = 80
+_NAME = 30
+
+
+def report_lines(report: CheckReport) -> list[str]:
+    """What a person reads: totals, captions, each picture's fate, the bucket table, steps, problems."""
+    sections = (
+        _totals(report),
+        _pictures(report),
+        _bucket_table(report),
+        _steps(report),
+        _warnings(report),
+        _problems(report),
+    )
+    lines: list[str] = []
+    for section in sections:
+        if section:
+            lines.extend(["", *section] if lines else section)
+    return lines
+
+
+def to_json(report: CheckReport) -> dict[str, Any]:
+    """The same as data: everything in the report, with names made safe and derived answers spelt out."""
+    data = _plain(report)
+    for line, known in zip(data["lines"], report.lines, strict=True):
+        line.update(upscaled=known.upscaled, small=known.small)
+    data["trainable"] = report.trainable
+    return data
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    # Undecodable bytes in a name would make invalid JSON; they are shown as everywhere else.
+    return shown(value) if isinstance(value, (str, Path)) else value
+
+
+def _totals(report: CheckReport) -> list[str]:
+    train = [line for line in report.lines if line.picture.role == "train"]
+    held = sum(line.held_out for line in train)
+    formats = Counter(line.picture.format for line in train)
+    lines = []
+    if train:
+        kinds = ", ".join(f"{count:,} {name}" for name, count in formats.most_common())
+        lines += _wrapped(f"{len(train):,} training {_s('picture', len(train))} ({kinds})"
+                          + (f", {held:,} of them held out for the validation loss" if held else ""))  # fmt: skip
+        lines += _wrapped(_caption_sentence(report))
+    else:
+        lines.append("No picture to train with.")
+    if report.class_pool:
+        lines += _wrapped(
+            f"{report.class_pool:,} class {_s('picture', report.class_pool)}, {report.class_need:,} an epoch; "
+            f"{report.captions.class_found:,} with a caption of their own, "
+            f"{report.captions.class_missing:,} with the class prompt"
+        )
+    for name in report.kohya:
+        words = f'class "{shown(name.class_)}"'
+        if name.trigger:
+            words = f'trigger "{shown(name.trigger)}"' + (f", {words}" if name.class_ else "")
+        lines += _wrapped(f'folder "{shown(name.path.name)}": {name.repeats} {_s("repeat", name.repeats)}, {words}')
+    if report.repeats_sentence:
+        lines += _wrapped(report.repeats_sentence)
+    return lines
+
+
+def _caption_sentence(report: CheckReport) -> str:
+    found, missing = report.captions.found, report.captions.missing
+    if not missing:
+        return f"captions: {found:,} found, none missing"
+    return f'captions: {found:,} found, {missing:,} missing (these train with "<instance> <class>")'
+
+
+def _pictures(report: CheckReport) -> list[str]:
+    train = [line for line in report.lines if line.picture.role == "train"]
+    classes = [line for line in report.lines if line.picture.role == "class"]
+    if not train and not classes:
+        return []
+    lines = [_row("picture", "size", "Mpx", "bucket", "cut", "")]
+    for line in train:
+        lines.extend(_picture_rows(line))
+    # Class pictures come in hundreds; only those that lose much are worth a line.
+    worst = [line for line in classes if line.fit.loss > 0.1]
+    if classes:
+        lines += _wrapped(f"class pictures: {len(classes):,}, of which {len(worst):,} lose more than 10 % to the cut")
+        for line in sorted(worst, key=lambda line: -line.fit.loss)[:10]:
+            lines.extend(_picture_rows(line))
+    return lines
+
+
+def _picture_rows(line: PictureLine) -> list[str]:
+    picture = line.picture
+    remark = (
+        "held out" if line.held_out
+        else f"enlarged {line.fit.scale:.2f}x" if line.upscaled
+        else "small" if line.small
+        else ""
+    )  # fmt: skip
+    row = _row(
+        picture.name,
+        f"{picture.width} x {picture.height}",
+        f"{picture.width * picture.height / 1e6:.1f}",
+        f"{line.bucket[0]} x {line.bucket[1]}",
+        _percent(line.fit.loss),
+        remark,
+    )
+    return [row, *(text for note in picture.notes for text in _wrapped(shown(note), "    "))]
+
+
+def _row(name: str, size: str, pixels: str, bucket: str, cut: str, remark: str) -> str:
+    return f"{_cell(shown(name), _NAME)} {size:>13} {pixels:>5} {bucket:>11} {cut:>4} {remark}".rstrip()
+
+
+def _bucket_table(report: CheckReport) -> list[str]:
+    if not report.buckets:
+        return []
+    lines = [f"{'bucket':>11} {'pictures':>9} {'an epoch':>9} {'+ class':>8} {'batches':>8}  last batch"]
+    for line in report.buckets:
+        last = f"{line.short} of {report.batch}" if line.short else "full"
+        shape = f"{line.bucket[0]} x {line.bucket[1]}"
+        lines.append(
+            f"{shape:>11} {line.pictures:>9,} {line.items:>9,} {line.class_items:>8,} {line.batches:>8,}  {last}"
+        )
+    short = [line for line in report.buckets if line.short]
+    if short:
+        lines += _wrapped(
+            f"{len(short):,} {_s('batch', len(short), 'batches')} an epoch run short; they train all the same, "
+            "their gradient weighted to their true size"
+        )
+    return lines
+
+
+def _steps(report: CheckReport) -> list[str]:
+    if not report.trainable:
+        return []
+    steps = report.steps
+    micro = f"{steps.micro_per_epoch:,} {_s('batch', steps.micro_per_epoch, 'batches')} of {report.batch}"
+    if report.accumulation > 1:
+        micro += f", {report.accumulation} to a step"
+    varied = f" ({min(steps.each):,} to {max(steps.each):,}, as class pictures take turns)"
+    return _wrapped(
+        f"an epoch: {micro} = {steps.per_epoch:,} {_s('step', steps.per_epoch)}"
+        + (varied if len(set(steps.each[:-1])) > 1 else "")
+        + f"; the training: {len(steps.each):,} {_s('epoch', len(steps.each))} = {steps.total:,} "
+        + _s("step", steps.total)
+    )
+
+
+def _warnings(report: CheckReport) -> list[str]:
+    return [line for sentence in report.warnings for line in _wrapped(sentence, "! ")]
+
+
+def _problems(report: CheckReport) -> list[str]:
+    if not report.problems:
+        return ["No problems found."] if report.trainable else []
+    errors = [problem for problem in report.problems if problem.severity == "error"]
+    warnings = [problem for problem in report.problems if problem.severity == "warning"]
+    lines: list[str] = []
+    if errors:
+        lines.append(f"{len(errors):,} {_s('problem', len(errors))}; these take no part in the training:")
+        lines += [line for problem in errors for line in _wrapped(problem.sentence, "- ")]
+    if warnings:
+        lines.append(f"{len(warnings):,} {_s('thing', len(warnings))} to look at:")
+        lines += [line for problem in warnings for line in _wrapped(problem.sentence, "- ")]
+    return lines
+
+
+def _percent(share: float) -> str:
+    return "0 %" if share <= 0 else "<1 %" if share < 0.01 else f"{share * 100:.0f} %"
+
+
+def _s(word: str, count: int, plural: str = "") -> str:
+    return word if count == 1 else plural or word + "s"
+
+
+def _wrapped(text: str, mark: str = "") -> list[str]:
+    # break_on_hyphens off: file names must stay findable; only what is longer than a line is cut.
+    return textwrap.wrap(text, COLUMNS, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False)
+
+
+def _cell(text: str, width: int) -> str:
+    """Text cut in its middle or padded to `width` terminal columns; East Asian wide characters take two."""
+    if _columns(text) <= width:
+        return text + " " * (width - _columns(text))
+    tail = text
+    while _columns(tail) > width // 2:
+        tail = tail[1:]
+    head = text
+    while _columns(head) + 3 + _columns(tail) > width:
+        head = head[:-1]
+    return _cell(f"{head}...{tail}", width)
+
+
+def _columns(text: str) -> int:
+    return sum(
+        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
+    )
