@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from engine.errors import shown
 from engine.lora.file import save_lora
-from engine.lora.metadata import metadata
+from engine.lora.metadata import FileFacts, metadata
 from engine.lora.verify import verify
 from engine.runs.job import Job
 from engine.train.memory import is_out_of_memory, release
@@ -23,16 +23,16 @@ class CheckpointWriter:
 
     job: Job
     run: Prepared
-    started: datetime
+    started: float  # seconds since 1970
 
     def checkpoint(self, step: int, epoch: int, *, midway: bool = False) -> None:
         """Writes the LoRA as it stands, reads it back and records what was compared."""
         folder = self.job.folder.checkpoints
         folder.mkdir(parents=True, exist_ok=True)
         ending = f"step{step:08d}" if midway else f"{epoch:06d}"
-        path = folder / f"{output_name(self.run.plan, self.job.folder.name)}-{ending}.safetensors"
+        path = folder / f"{self.run.plan.output.name}-{ending}.safetensors"
         adapter = self.run.trainer.adapter
-        save_lora(adapter, path, self.run.plan.output.precision, self._metadata(path.stem, step, epoch))
+        save_lora(adapter, path, self.run.plan.output.precision, metadata(self.run.plan, self._facts(step, epoch)))
         result = verify(path, adapter)
         self.job.event(
             "checkpoint", step=step, epoch=epoch, file=path.name, size=path.stat().st_size, verified=str(result)
@@ -69,33 +69,31 @@ class CheckpointWriter:
             return
         self.job.event("sample", step=step, epoch=epoch, files=files)
 
-    def _metadata(self, title: str, step: int, epoch: int) -> dict[str, str]:
+    def _facts(self, step: int, epoch: int) -> FileFacts:
         run = self.run
-        return metadata(
-            run.plan,
-            title=title,
-            resolution=run.resolved.resolution,
-            optimizer=run.resolved.optimizer,
-            rate=run.resolved.rate,
-            text_encoder_rates=run.resolved.text_encoder_rates,
-            prediction=run.resolved.prediction,
-            zero_terminal_snr=run.resolved.zero_terminal_snr,
-            precision=str(run.resolved.base_dtype).removeprefix("torch."),
+        return FileFacts(
             base_name=run.base.name,
             base_hash=run.base.hash,
+            vae_name=run.base.vae_name or "",
+            v_prediction=run.resolved.prediction == "v_prediction",
+            zero_terminal_snr=run.resolved.zero_terminal_snr,
+            resolution=run.resolved.resolution,
+            optimizer=run.resolved.optimizer,
+            precision=str(run.resolved.base_dtype).removeprefix("torch."),
             tag_frequency=tag_frequency(run.examples.train),
-            bucket_info=bucket_info(run.examples.train, run.repeats),
-            dataset_dirs=dataset_folders(run.examples, run.repeats),
-            step=step,
-            steps_total=run.plan.length.steps or run.steps.total,
+            bucket_info=bucket_info(run.examples.train),
+            dataset_dirs=dataset_folders(run.examples),
+            train_images=len(run.schedule.train),
+            class_images=run.schedule.need,
+            held_out_images=len(run.examples.held_out),
+            batches_per_epoch=run.schedule.steps.micro_per_epoch,
             epoch=epoch,
-            epochs=run.plan.length.epochs,
-            batches_per_epoch=run.steps.micro_per_epoch,
-            pictures=len(run.examples.train),
-            class_pictures=len(run.examples.classes),
-            held_out=len(run.examples.held_out),
+            epochs_total=run.schedule.epochs,
+            step=step,
+            steps_total=run.schedule.steps.total,
             started=self.started,
-            finished=datetime.now(UTC),
+            finished=time.time(),
+            session=self.job.folder.name,
         )
 
 

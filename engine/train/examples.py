@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.dataset.buckets import Fit, SizeConditioning, conditioning, fit
+from engine.dataset.buckets import BucketRules, Fit, SizeConditioning, conditioning, fit
 from engine.dataset.captions import CaptionRules, compose, variants
 from engine.dataset.scan import Picture
-from engine.dataset.schedule import held_out
-from engine.errors import DatasetError
+from engine.errors import DatasetError, shown
 from engine.plan import Plan
 
 # Shuffled captions are cached as this many orders each: enough that none is learnt by heart, few enough to cache.
@@ -45,15 +44,20 @@ class Examples:
         return self.train + self.classes + self.held_out
 
 
-def build_examples(plan: Plan, pictures: tuple[Picture, ...], rules, caption_rules: CaptionRules) -> Examples:
-    """Fits every picture and writes the text it is trained with; pictures no bucket can hold are named, not lost."""
+def build_examples(
+    plan: Plan, pictures: tuple[Picture, ...], rules: BucketRules, caption_rules: CaptionRules, chosen: tuple[Picture, ...]
+) -> Examples:
+    """Fits every picture and writes the text it is trained with; pictures no bucket can hold are named, not lost.
+
+    `chosen` are the pictures held out of training for the validation loss.
+    """
     kept: list[Example] = []
     left_out: list[str] = []
     for picture in pictures:
         try:
             placed = fit(picture.width, picture.height, rules)
         except DatasetError as error:
-            left_out.append(f"{picture.name}: {error}")
+            left_out.append(f"{shown(picture.name)}: {error}")
             continue
         original = (picture.height, picture.width)
         kept.append(
@@ -66,24 +70,18 @@ def build_examples(plan: Plan, pictures: tuple[Picture, ...], rules, caption_rul
                 weight=plan.regularization.weight if picture.role == "class" else 1.0,
             )
         )
-    train = [example for example in kept if example.picture.role == "train"]
-    chosen = {
-        picture.digest for picture in held_out([e.picture for e in train], plan.pictures.hold_out, plan.machine.seed)
-    }
+    apart = {picture.path for picture in chosen}
     return Examples(
-        train=tuple(e for e in train if e.picture.digest not in chosen),
+        train=tuple(e for e in kept if e.picture.role == "train" and e.picture.path not in apart),
         classes=tuple(e for e in kept if e.picture.role == "class"),
-        held_out=tuple(e for e in train if e.picture.digest in chosen),
+        held_out=tuple(e for e in kept if e.picture.path in apart),
         left_out=tuple(left_out),
     )
 
 
 def _texts(plan: Plan, picture: Picture, rules: CaptionRules) -> tuple[str, ...]:
     subject = plan.subject
-    if picture.role == "class":
-        # A class picture's own caption wins over the class prompt; neither ever carries the trigger.
-        return (picture.caption or subject.class_prompt,)
-    text = compose(picture.caption, rules, subject.instance_prompt, subject.class_prompt)
+    text = compose(picture.caption, rules, subject.instance_prompt, subject.class_prompt, picture.role)
     if not rules.shuffle:
         return (text,)
-    return tuple(variants(text, rules, plan.machine.seed, SHUFFLED_VARIANTS))
+    return variants(text, rules, plan.machine.seed, SHUFFLED_VARIANTS)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from engine.dataset.schedule import class_slice, epoch_batches
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
 from engine.train.checkpoint import CheckpointWriter
 from engine.train.examples import Example
 from engine.train.memory import is_out_of_memory, ladder, release
-from engine.train.prepare import Prepared, class_need, repeated
+from engine.train.prepare import Prepared
 from engine.train.state import Progress, load_state, save_state
 from engine.train.window import StepRead, Window
 
@@ -49,7 +47,7 @@ class Loop:
 
     @property
     def total(self) -> int:
-        return self.run.plan.length.steps or self.run.steps.total
+        return self.run.schedule.steps.total
 
     def run_to_the_end(self) -> None:
         """Trains until the last step, whatever has to be repeated on the way; raises Stopped where asked to."""
@@ -66,17 +64,14 @@ class Loop:
                 self._restore()
 
     def _epochs(self) -> None:
-        per_epoch = self.run.steps.per_epoch
+        schedule = self.run.schedule
         while self.progress.step < self.total:
-            epoch = self.progress.step // per_epoch
-            for index, micro_batches in enumerate(step_groups(self.run, epoch)):
-                step = epoch * per_epoch + index
-                if step < self.progress.step:
-                    continue
-                if step >= self.total:
-                    break
-                self._obey(epoch)
-                self._step(step, epoch, micro_batches)
+            epoch, done = schedule.steps.place(self.progress.step)
+            left = schedule.steps.each[epoch]
+            for index, micro_batches in enumerate(schedule.groups(epoch)):
+                if done <= index < left:
+                    self._obey(epoch)
+                    self._step(self.progress.step, epoch, micro_batches)
             self._end_of_epoch(epoch)
 
     def _step(self, step: int, epoch: int, micro_batches: list[list[Example]]) -> None:
@@ -100,7 +95,7 @@ class Loop:
                 step=reads[-1].step,
                 steps=self.total,
                 epoch=epoch + 1,
-                epochs=self.epochs,
+                epochs=self.run.schedule.epochs,
                 loss=sum(read.loss for read in good) / len(good),
                 losses=[round(read.loss, 5) for read in reads],
                 grad_norm=good[-1].grad_norm,
@@ -123,11 +118,7 @@ class Loop:
                 )
 
     def _pictures_of(self, step: int) -> list[str]:
-        epoch, index = divmod(step, self.run.steps.per_epoch)
-        for at, micro_batches in enumerate(step_groups(self.run, epoch)):
-            if at == index:
-                return [example.picture.name for micro in micro_batches for example in micro][:8]
-        return []
+        return [example.picture.name for micro in self.run.schedule.group(step) for example in micro][:8]
 
     def _lower_the_rate(self, step: int) -> None:
         """Back to the last good state once with half the rate; the second time the run ends with the reason."""
@@ -220,27 +211,9 @@ class Loop:
             self.job.event("state", step=self.progress.step)
 
     @property
-    def epochs(self) -> int:
-        return -(-self.total // self.run.steps.per_epoch)
-
-    @property
     def pictures_a_step(self) -> int:
         length = self.run.plan.length
         return length.batch_size * length.gradient_accumulation * self.trainer.world
-
-
-def step_groups(run: Prepared, epoch: int) -> Iterator[list[list[Example]]]:
-    """The micro-batches of each step of an epoch, over all processes; from (seed, epoch) alone."""
-    seed = run.plan.machine.seed
-    items = repeated(run.examples.train, run.repeats)
-    need = class_need(run.plan, run.examples, run.repeats)
-    if need:
-        items = items + class_slice(run.examples.classes, need, seed, epoch)
-    batch = run.plan.length.batch_size * run.trainer.world
-    micro = [list(b.items) for b in epoch_batches(items, batch, seed, epoch)]
-    size = run.plan.length.gradient_accumulation
-    for start in range(0, len(micro), size):
-        yield micro[start : start + size]
 
 
 def shared_wish(trainer, wanted):

@@ -10,7 +10,7 @@ import torch
 
 from engine.base.load import Base, open_base
 from engine.dataset.scan import Dataset, Folder, scan
-from engine.dataset.schedule import Steps, auto_repeats, count_steps
+from engine.dataset.schedule import held_out, with_repeats
 from engine.errors import DatasetError, shown
 from engine.lora.attach import attach
 from engine.plan import Plan
@@ -23,6 +23,7 @@ from engine.train.optimizer import build_optimizer
 from engine.train.record import keep_manifest
 from engine.train.resolve import Resolved, resolve
 from engine.train.samples import Sampler
+from engine.train.schedule import Schedule
 from engine.train.trainer import Trainer
 
 SMALL_MODEL_BYTES = 1_000_000_000  # below it a CPU trains in fp32; above it the base alone would be 10 GB
@@ -36,8 +37,7 @@ class Prepared:
     base: Base
     resolved: Resolved
     examples: Examples
-    repeats: dict[str, int]  # by picture digest
-    steps: Steps
+    schedule: Schedule
     trainer: Trainer
     sampler: Sampler | None
     facts: dict[str, object]  # what the record says of the run: sizes, counts, rates
@@ -62,13 +62,14 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         job.warn(note)
 
     dataset = _scan(job, plan, resolved)
-    repeats, sentences = _repeats(plan, dataset)
-    examples = build_examples(plan, dataset.pictures, resolved.rules, resolved.captions)
+    apart = held_out(dataset.pictures, plan.pictures.hold_out, plan.machine.seed)
+    pictures, why_repeats = with_repeats(dataset.pictures, plan.subject.kind, plan.length.epochs, apart)
+    examples = build_examples(plan, pictures, resolved.rules, resolved.captions, apart)
     _check_examples(job, plan, dataset, examples)
     if accelerator.is_main_process:
         for text in keep_manifest(job.folder.state / "pictures.json", examples):
             job.warn(text)
-    steps = plan_steps(plan, examples, repeats, accelerator.num_processes)
+    schedule = Schedule.of(plan, examples, accelerator.num_processes)
 
     cache = Cache(job.folder.cache)
     vae_id, encoders_id = cache_identity(base, resolved)
@@ -80,15 +81,15 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         if plan.network.train_text_encoders:
             encoders = base.load_text_encoders(resolved.base_dtype, device)
         else:
-            _cache_all_texts(job, plan, base, resolved, cache, examples, sampler, tokenizers, encoders_id, device)
-        vae = _cache_all_latents(job, plan, base, cache, examples, vae_id, device)
+            _cache_all_texts(job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device)
+        vae = _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, device)
     if sampler is not None:
         sampler.vae = vae
     release()
 
     job.stage("loading the UNet")
     unet = base.load_unet(resolved.base_dtype, device)
-    adapter = attach(unet, encoders, plan.network, seed=plan.machine.seed)
+    adapter = attach(unet, encoders or (), plan.network, seed=plan.machine.seed)
     unet.train()
     optimizer = build_optimizer(resolved.optimizer, _groups(resolved, adapter), plan.optimizer, device)
     batches = Batches(plan, resolved, cache, device, vae_id=vae_id, encoders_id=encoders_id)
@@ -97,32 +98,8 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         alphas_cumprod=base.train_scheduler().alphas_cumprod, device=device,
         tokenizers=tokenizers, encoders=encoders, accelerator=accelerator,
     )  # fmt: skip
-    facts = _facts(plan, base, resolved, examples, steps, sentences, adapter)
-    return Prepared(plan, base, resolved, examples, repeats, steps, trainer, sampler, facts)
-
-
-def plan_steps(plan: Plan, examples: Examples, repeats: dict[str, int], processes: int) -> Steps:
-    """The run's step arithmetic; see `engine.dataset.schedule.count_steps`."""
-    return count_steps(
-        [e.bucket for e in repeated(examples.train, repeats)],
-        [e.bucket for e in examples.classes],
-        class_need=class_need(plan, examples, repeats),
-        batch=plan.length.batch_size * processes,
-        accumulation=plan.length.gradient_accumulation,
-        epochs=plan.length.epochs,
-    )
-
-
-def repeated(examples: tuple[Example, ...], repeats: dict[str, int]) -> list[Example]:
-    """Every example as often as an epoch shows it."""
-    return [example for example in examples for _ in range(repeats[example.picture.digest])]
-
-
-def class_need(plan: Plan, examples: Examples, repeats: dict[str, int]) -> int:
-    """Class pictures an epoch takes: pictures x repeats x ratio; none without a pool."""
-    if not examples.classes:
-        return 0
-    return round(len(repeated(examples.train, repeats)) * plan.regularization.ratio)
+    facts = _facts(plan, base, resolved, examples, schedule, why_repeats, adapter)
+    return Prepared(plan, base, resolved, examples, schedule, trainer, sampler, facts)
 
 
 def cache_identity(base: Base, resolved: Resolved) -> tuple[str, str]:
@@ -152,15 +129,6 @@ def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
     )
 
 
-def _repeats(plan: Plan, dataset: Dataset) -> tuple[dict[str, int], list[str]]:
-    """How often an epoch shows each picture, by digest; where that is left to us, with the sentence why."""
-    train = [picture for picture in dataset.pictures if picture.role == "train"]
-    automatic, sentence = auto_repeats(len(train), plan.subject.kind, plan.length.epochs)
-    chosen = {picture.digest: picture.repeats or automatic for picture in dataset.pictures}
-    used = any(picture.repeats is None for picture in train)
-    return chosen, [sentence] if used else []
-
-
 def _check_examples(job: Job, plan: Plan, dataset: Dataset, examples: Examples) -> None:
     """Says what was found wanting; stops where nothing is left to train on."""
     for problem in dataset.problems:
@@ -179,14 +147,14 @@ def _check_examples(job: Job, plan: Plan, dataset: Dataset, examples: Examples) 
     if missing and plan.subject.kind in {"style", "concept", "object"}:
         job.warn(
             f"{missing} of {len(examples.train)} pictures have no caption and train as "
-            f'"{examples.train[0].texts[0]}": a {plan.subject.kind} then swallows everything else in them. '
+            f'"{shown(examples.train[0].texts[0])}": the {plan.subject.kind} then takes in everything else they show. '
             "Write captions."
         )
 
 
-def _cache_all_texts(job, plan, base, resolved, cache, examples, sampler, tokenizers, encoders_id, device) -> None:
+def _cache_all_texts(job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device) -> None:
     """Encodes every text the run can meet, and the sample prompts, then lets the encoders go."""
-    texts = [text for example in examples.all for text in example.texts]
+    texts = [text for example in schedule.met(examples) for text in example.texts]
     if plan.captions.dropout:
         texts.append("")
     job.stage("loading the text encoders")
@@ -199,10 +167,10 @@ def _cache_all_texts(job, plan, base, resolved, cache, examples, sampler, tokeni
     release()
 
 
-def _cache_all_latents(job, plan, base, cache, examples, vae_id, device) -> Any:
+def _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, device) -> Any:
     """Encodes every picture the run can meet; returns the VAE, now waiting on the CPU for samples."""
     keys: dict[LatentKey, Example] = {}
-    for example in examples.all:
+    for example in schedule.met(examples):
         for flipped in (False, True) if plan.pictures.flip else (False,):
             keys[latent_key(example, flipped, plan.pictures.background, vae_id)] = example
     job.stage("loading the VAE")
@@ -221,7 +189,7 @@ def _groups(resolved: Resolved, adapter: Any) -> list[dict[str, object]]:
     return [group for group in groups if group["params"]]
 
 
-def _facts(plan, base, resolved, examples, steps, sentences, adapter) -> dict[str, object]:
+def _facts(plan, base, resolved, examples, schedule, why_repeats, adapter) -> dict[str, object]:
     return {
         "base": base.name,
         "base_hash": base.short_hash,
@@ -237,8 +205,8 @@ def _facts(plan, base, resolved, examples, steps, sentences, adapter) -> dict[st
         "class_pictures": len(examples.classes),
         "held_out": len(examples.held_out),
         "modules": len(adapter.modules),
-        "steps_per_epoch": steps.per_epoch,
-        "steps": plan.length.steps or steps.total,
-        "epochs": plan.length.epochs,
-        "notes": [*resolved.notes, *sentences],
+        "steps_per_epoch": schedule.steps.per_epoch,
+        "steps": schedule.steps.total,
+        "epochs": schedule.epochs,
+        "notes": [*resolved.notes, *([why_repeats] if why_repeats else [])],
     }

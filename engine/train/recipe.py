@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import time
+from dataclasses import replace
+from datetime import timedelta
 
 import torch
 
@@ -10,8 +12,8 @@ from engine.errors import PlanError
 from engine.plan_checks import check_plan
 from engine.plan_file import read_plan
 from engine.runs.job import Job
-from engine.train.checkpoint import CheckpointWriter
-from engine.train.loop import Loop, step_groups
+from engine.train.checkpoint import CheckpointWriter, output_name
+from engine.train.loop import Loop
 from engine.train.memory import HEADROOM, Rung, apply_limit, fit_to_memory, ladder, release
 from engine.train.prepare import Prepared, prepare
 from engine.train.state import Progress, load_state
@@ -22,6 +24,7 @@ def run(job: Job) -> None:
     job.stage("starting")
     accelerator = _accelerator()
     plan = read_plan(job.folder.plan)
+    plan = replace(plan, output=replace(plan.output, name=output_name(plan, job.folder.name)))
     for finding in check_plan(plan):
         if finding.severity == "error":
             raise PlanError(finding.sentence)
@@ -40,7 +43,7 @@ def run(job: Job) -> None:
         trainer.loss_scale.fill_(progress.loss_scale)
     job.event("plan", from_step=progress.step + 1, resumed=resumed, memory=memory, **prepared.facts)
 
-    loop = Loop(job, prepared, progress, CheckpointWriter(job, prepared, datetime.now(UTC)))
+    loop = Loop(job, prepared, progress, CheckpointWriter(job, prepared, time.time()))
     if not resumed:
         # From the very first step there is something to go back to.
         loop.save_state()
@@ -91,5 +94,5 @@ def _fit(job: Job, prepared: Prepared, start: int) -> tuple[int, str]:
 
 def largest_micro_batch(prepared: Prepared) -> list:
     """The step's micro-batch with the most pixels in the first epoch: if it fits, all do."""
-    micro_batches = [micro for group in step_groups(prepared, 0) for micro in group]
+    micro_batches = [micro for group in prepared.schedule.groups(0) for micro in group]
     return max(micro_batches, key=lambda micro: len(micro) * micro[0].bucket[0] * micro[0].bucket[1])

@@ -21,11 +21,11 @@ def tag_frequency(examples: tuple[Example, ...]) -> dict[str, dict[str, int]]:
     return {folder: dict(counts.most_common()) for folder, counts in by_folder.items()}
 
 
-def bucket_info(examples: tuple[Example, ...], repeats: dict[str, int]) -> dict[str, object]:
+def bucket_info(examples: tuple[Example, ...]) -> dict[str, object]:
     """Pictures x repeats in each bucket, as kohya writes `ss_bucket_info`."""
     counts: Counter[tuple[int, int]] = Counter()
     for example in examples:
-        counts[example.bucket] += repeats.get(example.picture.digest, 1)
+        counts[example.bucket] += example.picture.repeats or 1
     buckets = {
         str(index): {"resolution": list(shape), "count": count}
         for index, (shape, count) in enumerate(sorted(counts.items()))
@@ -33,13 +33,13 @@ def bucket_info(examples: tuple[Example, ...], repeats: dict[str, int]) -> dict[
     return {"buckets": buckets}
 
 
-def dataset_folders(examples: Examples, repeats: dict[str, int]) -> dict[str, dict[str, int]]:
+def dataset_folders(examples: Examples) -> dict[str, dict[str, int]]:
     """Folder base names (never paths) with their repeats and picture counts, as `ss_dataset_dirs`."""
     folders: dict[str, dict[str, int]] = {}
     for example in examples.train:
         entry = folders.setdefault(
             Path(example.picture.path).parent.name,
-            {"n_repeats": repeats.get(example.picture.digest, 1), "img_count": 0},
+            {"n_repeats": example.picture.repeats or 1, "img_count": 0},
         )
         entry["img_count"] += 1
     return folders

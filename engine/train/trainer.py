@@ -82,8 +82,6 @@ class Trainer:
         Every picture counts the same: its loss is divided by the full batch the plan asks for, so a batch that
         ran short pulls less, by exactly the pictures it lacks.
         """
-        if self.plan.network.dropout:
-            torch.manual_seed(derived_seed(self.plan.machine.seed, "network dropout", step, self.rank))
         full = self.plan.length.batch_size * self.world * self.plan.length.gradient_accumulation
         losses = torch.zeros((), device=self.device)
         pictures, position = 0, 0
@@ -94,6 +92,11 @@ class Trainer:
             mine = list(zip(micro, places, strict=True))[self.rank :: self.world]
             for start in range(0, len(mine), self.rung.micro_batch):
                 part = mine[start : start + self.rung.micro_batch]
+                if self.plan.network.dropout:
+                    seed = self.plan.machine.seed
+                    self.adapter.seed_dropout(
+                        [derived_seed(seed, "network dropout", step, place.position) for _, place in part]
+                    )
                 batch = self.batches.build([example for example, _ in part], [place for _, place in part])
                 loss = self.picture_losses(batch)
                 weighted = loss * batch.weights
