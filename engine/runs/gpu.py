@@ -60,6 +60,10 @@ class GpuWatch:
         if self._thread is not None:
             self._thread.join(timeout=5.0)
 
+    @property
+    def running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _watch(self) -> None:
         while (uuid := torch_card()) is None:
             if self._end.wait(self._seconds):
