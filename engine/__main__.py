@@ -13,6 +13,7 @@ from pathlib import Path
 
 from engine.runs.folder import RunFolder
 from engine.runs.job import REFUSED, Job, run_job
+from engine.runs.log import forgive_output
 
 # What a verb runs, imported only after `started` is written: torch and its friends take seconds to load.
 VERBS = {
@@ -42,6 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (argparse.ArgumentError, SystemExit) as error:
         print(json.dumps({"refused": f"the engine cannot be started like this: {error}"}), flush=True)
         return REFUSED
+    forgive_output()
     # A crash inside a library leaves its stack in engine.log, which is all that a died run can tell.
     faulthandler.enable()
     _prepare_environment()

@@ -31,7 +31,6 @@ import errno
 import json
 import math
 import os
-import re
 import threading
 import time
 from collections import deque
@@ -47,7 +46,6 @@ _PASSING = {"step", "gpu", "stage"}  # what is given up first when the disk stay
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN}
 _QUEUE = 500
 _NUMBERED = {"step", "validation", "sample", "checkpoint", "state"}
-_ATTEMPT = re.compile(rb'"attempt":\s?(\d+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,18 +249,13 @@ def _parse(line: bytes) -> tuple[Event | None, int]:
     return Event(name, t, elapsed, attempt, said), version
 
 
-def last_attempt(path: Path) -> int:
-    """The number of the latest attempt in a record, 0 where there is none."""
+def last_event(path: Path) -> Event | None:
+    """The last readable line of a record, found from its end; its attempt is the latest, as they only grow."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return 0
-    # Attempts only grow; the last whole line that names one decides, read from the end.
-    for line in reversed(data.split(b"\n")):
-        event = _parse(line)[0] if _ATTEMPT.search(line) else None
-        if event is not None:
-            return event.attempt
-    return 0
+        return None
+    return next((event for line in reversed(data.split(b"\n")) if (event := _parse(line)[0])), None)
 
 
 def latest_attempt_view(events: Sequence[Event]) -> list[Event]:

@@ -16,9 +16,8 @@ from engine.errors import RunError, shown
 from engine.files import write_atomic
 
 _LONGEST_NAME = 80
-_NAME_RULE = (
-    f"a name has 1 to {_LONGEST_NAME} letters, digits, '.', '_' or '-' and starts with a letter or a digit"
-)
+_ROOM = 16 * 1024  # bytes: lock, first events, first lines of the log
+_NAME_RULE = f"a name has 1 to {_LONGEST_NAME} letters, digits, '.', '_' or '-' and starts with a letter or a digit"
 
 
 @dataclass(frozen=True)
@@ -96,9 +95,7 @@ def home() -> Path:
     try:
         return Path(chosen).expanduser().resolve() if chosen else Path.home() / "lorasmith"
     except RuntimeError as error:
-        raise RunError(
-            f"this user has no home folder ({error}): set LORASMITH_HOME to a folder of yours"
-        ) from None
+        raise RunError(f"this user has no home folder ({error}): set LORASMITH_HOME to a folder of yours") from None
 
 
 def create_run(
@@ -124,9 +121,7 @@ def create_run(
         write_atomic(run.plan if kind == "train" else run.job, text)
     except OSError as error:
         shutil.rmtree(run.path, ignore_errors=True)
-        raise RunError(
-            f"cannot write the run {shown(run.path)} ({error.strerror}): make room on that disk"
-        ) from error
+        raise RunError(f"cannot write the run {shown(run.path)} ({error.strerror}): make room on that disk") from error
     return run
 
 
@@ -138,9 +133,7 @@ def _make_folder(parent: Path, name: str, exact: bool) -> Path:
             path.mkdir(mode=0o700)
         except FileExistsError:
             if exact:
-                raise RunError(
-                    f"there is a run called {shown(name)} in {shown(parent)}: choose another name"
-                ) from None
+                raise RunError(f"there is a run called {shown(name)} in {shown(parent)}: choose another name") from None
             taken += 1
             continue
         return path
@@ -222,16 +215,18 @@ def check_startable(run: RunFolder, verb: str) -> None:
             raise RunError(f"{shown(told)} is not a file: a run needs it to say what to do")
         told.read_bytes()
     except OSError as error:
-        raise RunError(
-            f"cannot read {shown(told)} ({error.strerror}): a run needs it to say what to do"
-        ) from error
-    # A file made here shows both that the folder is writable and as whom this user writes: shared volumes may
-    # map users, so that a run's owner is another number than geteuid() and yet the same person.
+        raise RunError(f"cannot read {shown(told)} ({error.strerror}): a run needs it to say what to do") from error
+    # A file made here shows that the folder is writable, that there is room for an engine to begin, and as whom
+    # this user writes: shared volumes may map users, so that a run's owner is another number than geteuid() and
+    # yet the same person.
     probe = run.path / f".probe-{secrets.token_hex(4)}"
     try:
-        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        mapped = probe.stat().st_uid
-        probe.unlink()
+        probe.touch(mode=0o600, exist_ok=False)
+        try:
+            probe.write_bytes(bytes(_ROOM))
+            mapped = probe.stat().st_uid
+        finally:
+            probe.unlink()
     except OSError as error:
         raise RunError(
             f"cannot write in {shown(run.path)} ({error.strerror}): run as the user it belongs to, "

@@ -19,7 +19,7 @@ from typing import Literal
 from engine import __version__
 from engine.errors import LorasmithError, RunError, shown
 from engine.runs.control import Request, clear_requests, take_requests
-from engine.runs.events import EventLog, EventReader, last_attempt
+from engine.runs.events import EventLog, last_event
 from engine.runs.folder import RunFolder, check_startable
 from engine.runs.gpu import GpuWatch
 from engine.runs.lock import HeldLock, boot_id, hold_lock, lock_holder
@@ -186,7 +186,8 @@ def run_job(
 def _open(folder: RunFolder, verb: str) -> Job:
     check_startable(folder, verb)
     _hold_when_ended(folder)
-    return Job(folder, EventLog(folder, last_attempt(folder.events) + 1))
+    last = last_event(folder.events)
+    return Job(folder, EventLog(folder, last.attempt + 1 if last is not None else 1))
 
 
 def _announce(job: Job, verb: str, launch: str | None) -> None:
@@ -221,8 +222,8 @@ def _hold_when_ended(folder: RunFolder) -> HeldLock:
     """Takes the lock; an engine that has written `finished` and is only leaving memory is waited for."""
     end = time.monotonic() + _ENDING_SECONDS
     while lock_holder(folder) is not None and time.monotonic() < end:
-        events = EventReader(folder.events).poll()
-        if not events or events[-1].name != "finished":
+        last = last_event(folder.events)
+        if last is None or last.name != "finished":
             break
         time.sleep(0.1)
     return hold_lock(folder)

@@ -23,6 +23,8 @@ from engine.runs.log import starting_log
 
 _LOOK_SECONDS = 0.05
 _KILL_SECONDS = 10.0
+# Set by schedulers around us (SLURM, Kubernetes) for a launch that is not ours; torchrun sets its own.
+_OTHER_RANKS = {"RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"}
 
 
 class Refused(RunError):
@@ -67,7 +69,8 @@ def _command(folder: RunFolder, verb: str, processes: int, token: str) -> list[s
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The caller's, with this installation's `engine` in front where it is a checkout, never a namesake."""
     # torchrun starts its workers without -P, and the working directory must not be searched there either.
-    env = os.environ | {"PYTHONSAFEPATH": "1"} | dict(extra)
+    env = {name: value for name, value in os.environ.items() if name not in _OTHER_RANKS}
+    env |= {"PYTHONSAFEPATH": "1", **extra}
     here = Path(engine.__file__).resolve().parents[1]
     # Not for an installed one: site-packages before the standard library would let old backports shadow it.
     installed = {Path(path).resolve() for path in [*site.getsitepackages(), site.getusersitepackages()]}
@@ -76,9 +79,7 @@ def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     return env
 
 
-def _hand_off(
-    folder: RunFolder, verb: str, command: list[str], token: str, extra_env: Mapping[str, str]
-) -> Started:
+def _hand_off(folder: RunFolder, verb: str, command: list[str], token: str, extra_env: Mapping[str, str]) -> Started:
     check_startable(folder, verb)
     size = folder.events.stat().st_size if folder.events.exists() else 0
     reader = EventReader(folder.events, offset=size)
@@ -104,9 +105,7 @@ def _hand_off(
         log_path.unlink(missing_ok=True)  # a refused engine's; one that began has renamed it
 
 
-def _wait(
-    folder: RunFolder, process: subprocess.Popen[bytes], reader: EventReader, token: str, log: int
-) -> Started:
+def _wait(folder: RunFolder, process: subprocess.Popen[bytes], reader: EventReader, token: str, log: int) -> Started:
     while True:
         ended = process.poll() is not None  # asked before looking, so that its last words are read
         for event in reader.poll():

@@ -1,13 +1,20 @@
-"""engine.log: whose it is at a start, and its last lines."""
+"""engine.log: whose it is at a start, how it is written, and its last lines."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.errors import shown
 from engine.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 _KEPT = 3
 _TAIL_BYTES = 16 * 1024
@@ -32,6 +39,40 @@ def adopt_log(folder: RunFolder, token: str | None) -> None:
         mine.replace(folder.log)
     for left in folder.path.glob(".start-*.log"):  # of launchers that were killed
         left.unlink(missing_ok=True)
+
+
+class _Forgiving(io.RawIOBase):
+    """A descriptor that drops what cannot be written: a library's print must not end training on a full disk."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def write(self, data: Buffer, /) -> int:
+        try:
+            return os.write(self._descriptor, data)
+        except OSError as error:
+            # EIO: a terminal that is gone, for an engine started by hand.
+            if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}:
+                raise
+            return memoryview(data).nbytes
+
+
+def forgive_output() -> None:
+    """Makes this process's stdout and stderr such that no print can raise, whatever the disk or the text."""
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        raw = io.BufferedWriter(_Forgiving(descriptor))
+        text = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        getattr(sys, name).flush()
+        setattr(sys, name, text)
 
 
 def log_tail(folder: RunFolder, lines: int = 12) -> tuple[str, ...]:

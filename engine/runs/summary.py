@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
+from engine.errors import RunError, shown
 from engine.runs.events import Event, EventReader
 from engine.runs.folder import RunFolder
 from engine.runs.lock import boot_id, lock_holder
@@ -70,7 +71,9 @@ class RunSummary:
 
 
 def read_summary(folder: RunFolder) -> RunSummary:
-    """Reads how a run stands from its folder alone; a folder with nothing in it yet is `new`."""
+    """Reads how a run stands from its folder alone; a run never started is `new`. RunError: it is gone."""
+    if not folder.path.is_dir():
+        raise RunError(f"the run {shown(folder.path)} is gone: it was moved or deleted")
     # The lock before the record: an engine that ends in between is seen with its `finished`, not as dead.
     alive = lock_holder(folder) is not None
     try:

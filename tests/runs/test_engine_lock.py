@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +40,7 @@ except OSError:
 def kernel_says(run: RunFolder) -> list[int]:
     """The processes that hold a POSIX lock on the file, from the kernel's own table."""
     inode = run.lock.stat().st_ino
-    with open("/proc/locks") as table:
+    with Path("/proc/locks").open() as table:
         rows = [line.split() for line in table]
     return [int(row[4]) for row in rows if row[1] == "POSIX" and int(row[5].split(":")[2]) == inode]
 

@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine.runs.events import Event, EventLog, EventReader, last_attempt, latest_attempt_view
+from engine.runs.events import Event, EventLog, EventReader, last_event, latest_attempt_view
 from engine.runs.folder import RunFolder, create_run
 
 
@@ -59,14 +56,14 @@ def test_the_next_attempt_ends_the_torn_line_of_the_last(run: RunFolder) -> None
     EventLog(run, attempt=1).write("started")
     with run.events.open("ab") as file:
         file.write(b'{"v":1,"t":1.0,"event":"st')
-    assert last_attempt(run.events) == 1
+    assert last_event(run.events).attempt == 1
 
     EventLog(run, attempt=2).write("started")
 
     reader = EventReader(run.events)
     assert [event.attempt for event in reader.poll()] == [1, 2]
     assert reader.unreadable == 1
-    assert last_attempt(run.events) == 2
+    assert last_event(run.events).attempt == 2
 
 
 def test_what_is_not_understood_is_counted_or_passed_on(run: RunFolder) -> None:
@@ -150,30 +147,7 @@ def test_an_attempt_that_begins_again_from_the_start_replaces_all() -> None:
     assert names(latest_attempt_view(events)) == ["started"]
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 kB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True).returncode != 0:
-        pytest.skip("needs to mount a tmpfs")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place: Path) -> Path:
-    filler = place / "filler"
-    with filler.open("wb", buffering=0) as file:
-        try:
-            while file.write(b"x" * 4096):
-                pass
-        except OSError:
-            return filler
-    return filler
-
-
-def test_a_full_disk_keeps_the_lines_for_later(small_disk: Path) -> None:
+def test_a_full_disk_keeps_the_lines_for_later(small_disk: Path, fill) -> None:
     run = create_run("bear", "", parent=small_disk)
     log, reader = EventLog(run, attempt=1), EventReader(run.events)
     log.write("started")
@@ -194,7 +168,7 @@ def test_a_full_disk_keeps_the_lines_for_later(small_disk: Path) -> None:
     assert rest[-1].name == "checkpoint" and reader.unreadable == 0
 
 
-def test_a_disk_full_for_long_costs_passing_events_first_and_says_so(small_disk: Path) -> None:
+def test_a_disk_full_for_long_costs_passing_events_first_and_says_so(small_disk: Path, fill) -> None:
     run = create_run("bear", "", parent=small_disk)
     log = EventLog(run, attempt=1)
     log.write("started")

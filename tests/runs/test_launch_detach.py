@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import RunError
 from engine.runs.control import request
-from engine.runs.folder import RunFolder
+from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import Refused, start_engine
 from engine.runs.lock import lock_holder
 from engine.runs.summary import read_summary
@@ -77,8 +78,6 @@ def verb(tmp_path: Path) -> Callable[..., dict[str, str]]:
 @pytest.fixture
 def job() -> Iterator[RunFolder]:
     """A run of the `lab` kind; its engine is killed in the end."""
-    from engine.runs.folder import create_run
-
     made = create_run("proof", 'kind = "lab"\n', kind="lab")
     yield made
     holder = lock_holder(made)
@@ -227,3 +226,39 @@ def run(job):
     assert events_of(job, "seen")[0].get("rank") == "0"
     assert (job.path / "rank0").read_text() == "True 1 None"
     assert (job.path / "rank1").read_text() == "False 0 None"
+
+
+def test_a_full_disk_is_named_before_anything_begins(small_disk: Path, fill) -> None:
+    run = create_run("proof", 'kind = "lab"\n', kind="lab", parent=small_disk)
+    fill(small_disk)
+    before = sorted(path.name for path in run.path.iterdir())
+
+    with pytest.raises(RunError, match="No space left on device.*make room"):
+        start_engine(run, "lab")
+    assert sorted(path.name for path in run.path.iterdir()) == before
+
+
+def test_a_disk_that_fills_up_does_not_end_the_work(small_disk: Path, verb, fill, events_of) -> None:
+    run = create_run("proof", 'kind = "lab"\n', kind="lab", parent=small_disk)
+    source = """
+import sys
+from pathlib import Path
+def run(job):
+    filler = Path("../filler")
+    try:
+        with filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+    except OSError:
+        job.event("full")
+    for step in range(1, 301):
+        print("a library's chatter " * 20)
+        print("caf\\udce9 " * 20, file=sys.stderr)
+        job.event("step", step=step)
+    filler.unlink()
+"""
+    started = start_engine(run, "lab", extra_env=verb(source))
+
+    assert started.process.wait() == 0
+    assert [event.step for event in events_of(run, "step")] == list(range(1, 301))
+    assert events_of(run)[-1].get("outcome") == "ok"

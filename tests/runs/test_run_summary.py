@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from engine.errors import RunError
 from engine.runs.events import EventLog
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.lock import hold_lock
@@ -26,6 +27,13 @@ def test_a_run_that_was_never_started(run: RunFolder) -> None:
     assert (summary.name, summary.kind, summary.status, summary.attempt) == ("bear", "train", "new", 0)
     assert summary.rate is summary.loss is summary.quiet_for is summary.last_event is None
     assert read_summary(create_run("w", 'kind = "caption"', kind="caption")).kind == "caption"
+
+
+def test_a_run_that_was_deleted_while_it_was_watched(run: RunFolder) -> None:
+    run.path.rename(run.path.with_name("moved"))
+
+    with pytest.raises(RunError, match="bear is gone"):
+        read_summary(run)
 
 
 def test_a_live_run_in_figures(run: RunFolder) -> None:
