@@ -74,18 +74,25 @@ def write_random_sdxl(path: Path, dtype: torch.dtype = torch.float16, seed: int 
     Matrices get a spread of 1 / sqrt(inputs), norms one, biases zero, so that everything stays finite. Values
     repeat: they are cut from one block of random numbers, which is much faster than drawing 3.5 billion.
     """
-    configs = sdxl_configs()
     block = torch.randn(1 << 22, generator=torch.Generator().manual_seed(seed))
-    entries = []
-    for component, kind in _CLASSES.items():
-        with init_empty_weights():
-            config = configs[component]
-            module = kind(CLIPTextConfig(**config)) if "text" in component else kind.from_config(config)
-        entries += [
-            _Entry(entry.name, entry.shape, _random_maker(entry, block))
-            for entry in _entries(component, module.state_dict(), config)
-        ]
+    entries = [_Entry(entry.name, entry.shape, _random_maker(entry, block)) for entry in _real_entries()]
     _write(path, entries, dtype, {"modelspec.architecture": "stable-diffusion-xl-v1-base"})
+
+
+def real_shapes() -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a single-file SDXL, in the file's order (2,513)."""
+    return {entry.name: entry.shape for entry in _real_entries()}
+
+
+def _real_entries() -> list[_Entry]:
+    entries: list[_Entry] = []
+    for component, config in sdxl_configs().items():
+        if component in _CLASSES:
+            kind = _CLASSES[component]
+            with init_empty_weights():
+                module = kind(CLIPTextConfig(**config)) if "text" in component else kind.from_config(config)
+            entries += _entries(component, module.state_dict(), config)
+    return entries
 
 
 def _entries(
