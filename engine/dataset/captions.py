@@ -148,13 +148,9 @@ def _decoded(data: bytes, called: str) -> tuple[str | None, list[str]]:
         return data.decode("utf-8-sig"), []
     except UnicodeDecodeError:
         pass
-    for encoding, spoken in (("cp1252", "Windows-1252"), ("latin-1", "Latin-1")):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return text, [f"{called} is not UTF-8 and was read as {spoken}: check it and save it as UTF-8."]
-    raise AssertionError("Latin-1 decodes every byte")
+    # Five byte values mean nothing in Windows-1252; they become the replacement character for a person to see.
+    text = data.decode("cp1252", errors="replace")
+    return text, [f"{called} is not UTF-8 and was read as Windows-1252: check it and save it as UTF-8."]
 
 
 def _one_line(path: Path, text: str, called: str, problems: list[str]) -> Caption:
