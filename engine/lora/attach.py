@@ -232,16 +232,26 @@ def put_on(
         if any(isinstance(module, LoraLayer) for module in model.modules()):
             raise ValueError(f"the {part} already carries an adapter: remove it first")
         model.requires_grad_(False)
-        inject_adapter_in_model(
-            _peft_config(shapes[part], dora, dropout), model, ADAPTER, low_cpu_mem_usage=not dora
-        )
+        # peft's own start values are thrown away: made on the meta device, or (DoRA needs real ones) without
+        # moving the random numbers that the rest of the program draws.
+        with torch.random.fork_rng(devices=[]):
+            inject_adapter_in_model(
+                _peft_config(shapes[part], dora, dropout), model, ADAPTER, low_cpu_mem_usage=not dora
+            )
         for path in shapes[part]:
             layer: LoraLayer = model.get_submodule(path)  # type: ignore[assignment]
             _make_masters(layer)
             lighten(layer, controls, len(modules), dropout)
-            name = names.module_name(part, path, layers)
+            name = _name(part, path, layers)
             modules[name] = AdaptedModule(name, part, path, layer)
     return Adapter(models, modules, controls)
+
+
+def _name(part: Part, path: str, layers: int) -> str:
+    try:
+        return names.module_name(part, path, layers)
+    except KeyError:  # outside the blocks (conv_in, time_embedding): only in LoRAs of other programs
+        return names.PREFIX[part] + path.replace(".", "_")
 
 
 def _peft_config(shapes: Mapping[str, Shape], dora: bool, dropout: float) -> LoraConfig:

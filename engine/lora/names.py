@@ -62,6 +62,8 @@ def text_encoder_name(part: Part, path: str) -> str:
 
     transformers names the layers of the first encoder with or without `text_model.`, by version; files always have it.
     """
+    if path.startswith("text_projection"):
+        return PREFIX[part] + path.replace(".", "_")
     return PREFIX[part] + "text_model_" + path.removeprefix("text_model.").replace(".", "_")
 
 

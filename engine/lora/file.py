@@ -1,0 +1,336 @@
+"""LoRA files: writing kohya's format, reading kohya's, diffusers' and peft's, and putting any of them on a model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from engine.errors import LorasmithError, shown
+from engine.files import atomic_path
+from engine.lora import names
+from engine.lora.attach import AdaptedModule, Adapter, Shape, put_on
+from engine.lora.metadata import weight_hashes
+from engine.lora.names import Part
+from engine.lora.targets import adaptable
+from engine.plan import FilePrecision
+
+DTYPE: dict[FilePrecision, torch.dtype] = {
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+}
+
+# How the three formats end a key, and what the tensor is.
+_ENDINGS = {
+    ".lora_down.weight": "down",
+    ".lora_up.weight": "up",
+    ".lora_A.weight": "down",
+    ".lora_B.weight": "up",
+    ".lora_A.default.weight": "down",
+    ".lora_B.default.weight": "up",
+    ".lora.down.weight": "down",
+    ".lora.up.weight": "up",
+    "_lora.down.weight": "down",
+    "_lora.up.weight": "up",
+    ".lora_linear_layer.down.weight": "down",
+    ".lora_linear_layer.up.weight": "up",
+    ".alpha": "alpha",
+    ".dora_scale": "magnitude",
+    ".lora_magnitude_vector": "magnitude",
+    ".lora_magnitude_vector.weight": "magnitude",
+    ".lora_magnitude_vector.default.weight": "magnitude",
+}
+_OTHER_METHODS = ("hada_", "lokr_", "oft_", "boft_", ".diff", "glora", "on_input")
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """One module's update in a file; alpha is a plain number, magnitude is DoRA's [out] or None."""
+
+    down: Tensor
+    up: Tensor
+    alpha: float
+    magnitude: Tensor | None = None
+
+    @property
+    def rank(self) -> int:
+        return self.down.shape[0]
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+@dataclass(frozen=True, eq=False)
+class LoraFile:
+    """A LoRA as read: its modules under the names that the file gives them."""
+
+    path: Path
+    modules: dict[str, Factors]
+    metadata: dict[str, str]
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks in use, largest first."""
+        return tuple(sorted({factors.rank for factors in self.modules.values()}, reverse=True))
+
+    @property
+    def dora(self) -> bool:
+        return any(factors.magnitude is not None for factors in self.modules.values())
+
+
+def save_lora(adapter: Adapter, path: Path, precision: FilePrecision, metadata: Mapping[str, str]) -> None:
+    """Writes the adapter in kohya's format with SGM names, whole or not at all.
+
+    Keys: `<name>.lora_down.weight`, `.lora_up.weight`, `.alpha`, for DoRA `.dora_scale`; under `lora_unet_`,
+    `lora_te1_` and `lora_te2_` only, because InvokeAI refuses a file with any other key. alpha is fp32 in every
+    precision, so that alpha / rank is the trained scale exactly (rsLoRA's is alpha * sqrt(rank)).
+    Raises LorasmithError for weights that are not finite or do not fit into fp16.
+    """
+    tensors: dict[str, Tensor] = {}
+    for module in adapter.modules.values():
+        tensors |= file_tensors(module, DTYPE[precision])
+    _refuse_non_finite(tensors, adapter, precision)
+    kohya = {key: value for key, value in metadata.items() if key.startswith("ss_")}
+    data = memoryview(safetensors.torch.save(tensors, metadata=kohya))
+    start = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(bytes(data[8:start]))
+    header["__metadata__"] = {**metadata, **weight_hashes(data)}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the weights start on a multiple of 8
+    with atomic_path(path) as beside, beside.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little"))
+        file.write(text)
+        file.write(data[start:])
+
+
+def file_tensors(module: AdaptedModule, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors that a file holds for one module, rounded to `dtype`, on the CPU."""
+    made = {
+        "lora_down.weight": _rounded(module.down, dtype),
+        "lora_up.weight": _rounded(module.up, dtype),
+        "alpha": torch.tensor(module.alpha, dtype=torch.float32),
+    }
+    if module.magnitude is not None:
+        # One magnitude for each output, in the weight's own number of dimensions: [out, 1] or [out, 1, 1, 1],
+        # the shape by which LyCORIS and ComfyUI tell that the norm runs over the inputs.
+        ones = (1,) * (module.down.dim() - 1)
+        made["dora_scale"] = _rounded(module.magnitude.reshape(-1, *ones), dtype)
+    return {f"{module.name}.{key}": tensor for key, tensor in made.items()}
+
+
+def load_lora(path: Path) -> LoraFile:
+    """Reads a LoRA of any of the common formats; the weights stay in the file's own type, on the CPU.
+
+    kohya's (SGM or diffusers block names), diffusers' (`unet.`, `text_encoder.`), peft's (a folder or file with
+    `base_model.model.`). A missing alpha means scale 1, as in every program. Raises LorasmithError for a file that
+    is no safetensors file, that is another method (LoHa, LoKr ...), or that holds no LoRA.
+    """
+    path = Path(path)
+    file = path / "adapter_model.safetensors" if path.is_dir() else path
+    tensors, metadata = _read(file)
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, role = _key(key)
+        if role:
+            found.setdefault(name, {})[role] = tensor
+    whole = {name: parts for name, parts in found.items() if {"down", "up"} <= parts.keys()}
+    if not whole:
+        raise LorasmithError(_no_lora(file, tensors))
+    alphas = _stated_alphas(file, metadata)
+    modules = {name: _factors(name, parts, alphas) for name, parts in whole.items()}
+    return LoraFile(file, modules, metadata)
+
+
+def apply_lora(
+    file: LoraFile, unet: nn.Module, text_encoders: Sequence[nn.Module] = (), weight: float = 1.0
+) -> Adapter:
+    """Puts a LoRA file on a model for drawing, at `weight`; every module may have a rank of its own.
+
+    `.unmatched` of the result lists the file's names that the model has no module for (with no text encoders
+    given, theirs too). Raises LorasmithError when nothing matches or a matched tensor has the wrong shape.
+    """
+    models: dict[Part, nn.Module] = {"unet": unet}
+    models |= dict(zip(names.PARTS[1:], text_encoders, strict=False))
+    known = _known_names(models)
+    matched = {name: known[name] for name in file.modules if name in known}
+    unmatched = tuple(name for name in file.modules if name not in known)
+    if not matched:
+        raise LorasmithError(
+            f"None of the {len(file.modules)} modules of {shown(file.path.name)} belongs to this model "
+            f"(first: {shown(unmatched[0])}); use a LoRA that was trained on SDXL."
+        )
+    for name, (_, _, module) in matched.items():
+        _check_shape(file, name, module)
+    shapes: dict[Part, dict[str, Shape]] = {part: {} for part in models}
+    for name, (part, path, _) in matched.items():
+        shapes[part][path] = Shape(file.modules[name].rank, file.modules[name].scale)
+    adapter = put_on(models, shapes, dora=file.dora)
+    _fill(adapter, {matched[name][:2]: file.modules[name] for name in matched})
+    adapter.unmatched = unmatched
+    adapter.set_multiplier(weight)
+    for model in models.values():
+        model.requires_grad_(False)
+    return adapter
+
+
+def _rounded(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    return weight.detach().to(dtype).cpu().contiguous()
+
+
+def _refuse_non_finite(tensors: Mapping[str, Tensor], adapter: Adapter, precision: FilePrecision) -> None:
+    bad = next((key for key, tensor in tensors.items() if not torch.isfinite(tensor).all()), None)
+    if bad is None:
+        return
+    module = adapter.modules[bad.partition(".")[0]]
+    if all(torch.isfinite(weight).all() for weight in module.weights().values()):
+        raise LorasmithError(
+            f"The weights of {bad} are too large for {precision} (65,504 at most): "
+            'write this LoRA with [output] precision = "bf16" or "fp32".'
+        )
+    raise LorasmithError(
+        f"The weights of {bad} are not finite, so nothing was written: "
+        "go back to an earlier checkpoint and train on with a lower learning rate."
+    )
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if file.suffix.lower() in {".pt", ".ckpt", ".bin", ".pth"}:
+        raise LorasmithError(
+            f"{shown(file)} is a pickle, which can run code when opened; use the .safetensors file of this LoRA."
+        )
+    try:
+        with safe_open(file, framework="pt") as opened:
+            return {key: opened.get_tensor(key) for key in opened.keys()}, dict(opened.metadata() or {})  # noqa: SIM118
+    except FileNotFoundError:
+        raise LorasmithError(f"There is no LoRA at {shown(file)}; check the path.") from None
+    except SafetensorError as error:
+        raise LorasmithError(
+            f"{shown(file)} is not a whole safetensors file ({shown(error)}); copy or download it again."
+        ) from None
+
+
+def _key(key: str) -> tuple[str, str | None]:
+    for ending, role in _ENDINGS.items():
+        if key.endswith(ending):
+            return _plain(key.removesuffix(ending)), role
+    return key, None
+
+
+def _plain(name: str) -> str:
+    """diffusers' and peft's dotted names as `unet.<path>`; kohya's as they are."""
+    if name.startswith("lora_"):
+        return re.sub(r"^lora_te_", "lora_te1_", name)
+    # peft saves the UNet's adapter with its own prefix and no model's name.
+    name = re.sub(r"^base_model\.model\.", "unet.", name)
+    name = name.replace(".processor.", ".").replace(".text_model.", ".")
+    # diffusers' older names for a text encoder's projections.
+    if found := re.fullmatch(r"(.+\.self_attn)\.to_(q|k|v|out)", name):
+        return f"{found[1]}.{found[2]}_proj"
+    return re.sub(r"\.to_out$", ".to_out.0", name)
+
+
+def _stated_alphas(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """peft's and diffusers' way to state alpha: a configuration beside the weights or in the metadata."""
+    if "lora_adapter_metadata" in metadata:
+        flat = json.loads(metadata["lora_adapter_metadata"])
+        found: dict[str, dict[str, object]] = {}
+        for key, value in flat.items():
+            model, _, setting = key.partition(".")
+            found.setdefault(model, {})[setting] = value
+        return found
+    beside = file.with_name("adapter_config.json")
+    if file.name == "adapter_model.safetensors" and beside.is_file():
+        return {"unet": json.loads(beside.read_text("utf-8"))}
+    return {}
+
+
+def _factors(name: str, parts: Mapping[str, Tensor], stated: Mapping[str, Mapping[str, object]]) -> Factors:
+    down, up = parts["down"], parts["up"]
+    rank = down.shape[0]
+    if "alpha" in parts:
+        alpha = float(parts["alpha"])
+    else:
+        alpha = _configured_alpha(name, rank, stated.get(name.partition(".")[0], {}))
+    magnitude = parts.get("magnitude")
+    if magnitude is not None and magnitude.dim() == 2 and magnitude.shape[0] == 1 < magnitude.shape[1]:
+        raise LorasmithError(
+            f"The DoRA magnitudes of {shown(name)} run over the inputs, not the outputs, which is not supported; "
+            "use the plain LoRA of this training."
+        )
+    return Factors(down, up, alpha, None if magnitude is None else magnitude.flatten())
+
+
+def _configured_alpha(name: str, rank: int, config: Mapping[str, object]) -> float:
+    if "lora_alpha" not in config:
+        return float(rank)
+    alpha = float(config["lora_alpha"])  # type: ignore[arg-type]
+    path = name.partition(".")[2]
+    for pattern, value in dict(config.get("alpha_pattern") or {}).items():  # type: ignore[call-overload]
+        if re.match(rf"(.*\.)?({pattern})$", path):
+            alpha = float(value)
+    return alpha * rank**0.5 if config.get("use_rslora") else alpha
+
+
+def _no_lora(file: Path, tensors: Mapping[str, Tensor]) -> str:
+    other = next((key for key in tensors if any(mark in key for mark in _OTHER_METHODS)), None)
+    if other:
+        return (
+            f"{shown(file)} is not a LoRA but a related method (it holds {shown(other)}); "
+            "use a LoRA or LoCon file."
+        )
+    return f"{shown(file)} holds no LoRA ({len(tensors)} tensors of other names); choose a LoRA file."
+
+
+def _known_names(models: Mapping[Part, nn.Module]) -> dict[str, tuple[Part, str, nn.Module]]:
+    """Every name that some format gives a module of these models."""
+    layers = names.layers_per_block(models["unet"].config)  # type: ignore[arg-type]
+    dotted: dict[Part, str] = {"unet": "unet.", "te1": "text_encoder.", "te2": "text_encoder_2."}
+    known: dict[str, tuple[Part, str, nn.Module]] = {}
+    for part, model in models.items():
+        for target in adaptable(model):
+            entry = (part, target.path, target.module)
+            known[dotted[part] + target.path.removeprefix("text_model.")] = entry
+            # What lies outside the blocks (conv_in, time_embedding) has no SGM name here, only its own.
+            with contextlib.suppress(KeyError):
+                known[names.module_name(part, target.path, layers)] = entry
+            if part == "unet":
+                known[names.PREFIX[part] + target.path.replace(".", "_")] = entry
+    return known
+
+
+def _check_shape(file: LoraFile, name: str, module: nn.Module) -> None:
+    factors = file.modules[name]
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    fits = (
+        factors.down[0].numel() == weight[0].numel()
+        and factors.up.shape[0] == weight.shape[0]
+        and factors.up.flatten(1).shape[1] == factors.rank
+        and (factors.magnitude.numel() == weight.shape[0] if factors.magnitude is not None else not file.dora)
+    )
+    if not fits:
+        raise LorasmithError(
+            f"{shown(name)} in {shown(file.path.name)} has factors {list(factors.down.shape)} and "
+            f"{list(factors.up.shape)} for a weight of {list(weight.shape)}"
+            f"{' (or DoRA magnitudes that do not fit it)' if file.dora else ''}; "
+            "use a LoRA that was trained on a base of this shape."
+        )
+
+
+@torch.no_grad()
+def _fill(adapter: Adapter, factors: Mapping[tuple[Part, str], Factors]) -> None:
+    for module in adapter.modules.values():
+        source = factors[(module.part, module.path)]
+        module.down.copy_(source.down.reshape(module.down.shape))
+        module.up.copy_(source.up.reshape(module.up.shape))
+        if module.magnitude is not None and source.magnitude is not None:
+            module.magnitude.copy_(source.magnitude.reshape(module.magnitude.shape))
