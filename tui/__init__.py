@@ -1,0 +1,1 @@
+"""The terminal: never imports torch, diffusers or transformers; the engine is another process."""

@@ -1,0 +1,292 @@
+"""The command `lorasmith`: says what the verbs are and hands over to the one that was asked for.
+
+Exit codes: 0 done; 1 not done, with one sentence on stderr; 2 the command itself is wrong; 130 Ctrl-C.
+`status RUN`, `watch`, `train` and `demo` tell how the run stands: 0 well, 3 stopped, 4 failed or died.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from tui.text import say, table
+
+KINDS = ("person", "character", "animal", "object", "style", "concept")  # engine.plan.KINDS; a test holds them equal
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that speaks one safe sentence of 80 columns instead of every verb in one line."""
+
+    def __init__(self, **settings: object) -> None:
+        settings.setdefault("formatter_class", lambda prog: argparse.HelpFormatter(prog, width=79))
+        super().__init__(allow_abbrev=False, **settings)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        from engine.errors import shown
+
+        say(f"{self.prog}: {shown(message)}; see `{self.prog} --help`.", file=sys.stderr)
+        sys.exit(2)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: what it is called with, what it does, the function that does it (imported when asked for)."""
+
+    name: str
+    usage: str
+    short: str
+    function: str
+    arguments: Callable[[Parser], None]
+    description: str = ""
+
+
+def _run(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's name, or the path of its folder")
+
+
+def _json(parser: Parser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _demo(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="make the run in DIR")
+
+
+def _plan_new(parser: Parser) -> None:
+    parser.add_argument("--kind", required=True, choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument(
+        "--images", required=True, action="append", metavar="FOLDER", help="a folder of pictures or a .zip; repeatable"
+    )
+    parser.add_argument("--out", type=Path, metavar="PLAN", help="the file to write (made from the trigger)")
+    parser.add_argument("--base", metavar="MODEL", help="SDXL .safetensors, diffusers folder or hub name (sdxl-1.0)")
+    parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, e.g. ohwx")
+    parser.add_argument("--class", dest="class_prompt", metavar="WORD", help="the everyday word for it, e.g. woman")
+
+
+def _import_preset(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.json", help="a preset saved by the kohya GUI")
+    parser.add_argument("--out", type=Path, required=True, metavar="PLAN", help="the plan file to write")
+    _json(parser)
+
+
+def _check(parser: Parser) -> None:
+    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="pictures: folders or .zip files")
+    parser.add_argument("--resolution", type=_positive, default=1024, metavar="N", help="side of the square (1024)")
+    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures in one step (1)")
+    parser.add_argument("--repeats", type=_positive, metavar="N", help="times a picture is taken in an epoch (auto)")
+    parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
+    parser.add_argument("--kind", choices=KINDS, default="person", metavar="KIND", help="what is trained (person)")
+    _json(parser)
+
+
+def _estimate(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    _json(parser)
+
+
+def _train(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    parser.add_argument("--processes", type=_positive, default=1, metavar="N", help="one for each GPU (1)")
+
+
+def _status(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; without: every run")
+    _json(parser)
+
+
+def _watch(parser: Parser) -> None:
+    _run(parser)
+    parser.add_argument("--plain", action="store_true", help="append-only lines, what is printed in any case today")
+    parser.add_argument("--json", action="store_true", help="print the run's events, one JSON object a line")
+
+
+def _stop(parser: Parser) -> None:
+    _run(parser)
+    parser.add_argument("--now", action="store_true", help="without saving what came after the last state")
+
+
+def _export(parser: Parser) -> None:
+    _run(parser)
+    parser.add_argument("--epoch", type=_positive, required=True, metavar="N", help="which checkpoint")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file (or folder) to write it to")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
+
+
+def _bench(parser: Parser) -> None:
+    parser.add_argument("--real", action="store_true", help="at the real SDXL shape with random weights (CUDA)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the figures there as JSON")
+    _json(parser)
+
+
+def _draw(parser: Parser) -> None:
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--base", default="demo", metavar="MODEL", help="what to draw with (demo)")
+    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA to draw with")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same picture (0)")
+    parser.add_argument("--steps", type=_positive, metavar="N", help="sampling steps")
+    parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
+    parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1 up")
+    return number
+
+
+MAKING = (
+    Verb("demo", "demo [--out DIR]", "see it work: no GPU, no download",
+         "tui.commands.train:demo", _demo),
+    Verb("check", "check FOLDER", "what would happen to these pictures", "tui.commands.check:check", _check),
+    Verb("plan new", "plan new --kind K --images F", "write a commented plan to edit",
+         "tui.commands.plan:new", _plan_new),
+    Verb("import-preset", "import-preset FILE.json --out P", "a plan from a kohya GUI preset",
+         "tui.commands.plan:import_preset", _import_preset),
+    Verb("estimate", "estimate PLAN", "steps, time, memory, disk and file size",
+         "tui.commands.estimate:estimate", _estimate),
+    Verb("train", "train PLAN [--detach]", "train; goes on when the connection drops",
+         "tui.commands.train:train", _train),
+    Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw", _draw),
+    Verb("doctor", "doctor", "what works on this machine and what to do", "tui.commands.doctor:doctor", _json),
+    Verb("bench", "bench", "measure this machine", "tui.commands.tools:bench", _bench),
+)  # fmt: skip
+
+RUNNING = (
+    Verb("status", "status [RUN]", "how runs stand", "tui.commands.status:status", _status,
+         "Exit code for one RUN: 0 running or finished, 3 stopped, 4 failed or died."),
+    Verb("watch", "watch RUN", "follow a run; leaving does not end it", "tui.commands.watch:watch", _watch,
+         "Ends with the run. Exit code: 0 finished, 3 stopped, 4 failed or died, 130 left with Ctrl-C."),
+    Verb("save", "save RUN", "save its state and a checkpoint now", "tui.commands.control:save", _run),
+    Verb("sample", "sample RUN", "draw its sample pictures now", "tui.commands.control:sample", _run),
+    Verb("pause", "pause RUN", "hold it between two steps", "tui.commands.control:pause", _run),
+    Verb("resume", "resume RUN", "end a pause, or start a stopped run again", "tui.commands.control:resume", _run),
+    Verb("stop", "stop RUN [--now]", "save and stop", "tui.commands.control:stop", _stop),
+    Verb("export", "export RUN --epoch N --to FILE", "copy a checkpoint out", "tui.commands.export:export", _export),
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns the exit code."""
+    _prepare_streams()
+    try:
+        code = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, a pager) has what it wants. Python flushes again at exit: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        return _tell(error)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    _refuse_unknown_verb(arguments)
+    asked = _parser().parse_args(arguments)
+    if asked.help:
+        overview()
+        return 0
+    if asked.version:
+        from engine import __version__
+
+        say(f"lorasmith {__version__}")
+        return 0
+    module, _, function = (asked.function or "tui.commands.status:begin").partition(":")
+    return getattr(importlib.import_module(module), function)(asked)
+
+
+def _refuse_unknown_verb(arguments: list[str]) -> None:
+    """Answers a mistyped verb with the nearest one; argparse would list them all in one line."""
+    known = {verb.name.partition(" ")[0] for verb in (*MAKING, *RUNNING)}
+    if not arguments or arguments[0].startswith("-") or arguments[0] in known:
+        return
+    from engine.errors import shown
+
+    near = difflib.get_close_matches(arguments[0], known, 1, 0.5)
+    hint = f"did you mean `lorasmith {near[0]}`?" if near else "`lorasmith --help` lists what there is."
+    say(f"lorasmith: there is no '{shown(arguments[0])}'; {hint}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="lorasmith", add_help=False)
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--version", action="store_true")
+    parser.set_defaults(function=None)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
+    plan: argparse._SubParsersAction | None = None
+    for verb in (*MAKING, *RUNNING):
+        group, _, name = verb.name.rpartition(" ")
+        if group and plan is None:
+            plan = verbs.add_parser(group).add_subparsers(dest="noun", metavar="new", required=True)
+        about = verb.short[0].upper() + verb.short[1:] + ". " + verb.description
+        own = (plan if group and plan else verbs).add_parser(name, description=about)
+        verb.arguments(own)
+        own.set_defaults(function=verb.function)
+    return parser
+
+
+def overview() -> None:
+    """What lorasmith is and its verbs, in two groups."""
+    say("lorasmith makes an SDXL LoRA from a folder of pictures.")
+    lines = table([(verb.usage, verb.short) for verb in (*MAKING, *RUNNING)], indent=2)
+    for title, part in (("To make a LoRA", lines[: len(MAKING)]), ("With a run", lines[len(MAKING) :])):
+        say(f"\n{title}:")
+        say("\n".join(part), raw=True)
+    say()
+    say("`lorasmith VERB --help` tells a verb's options.")
+
+
+def _prepare_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter gets its code instead of a traceback.
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _tell(error: Exception) -> int:
+    """One sentence on stderr; what nobody foresaw goes with its trace to the log."""
+    from engine.errors import LorasmithError, shown
+
+    if isinstance(error, LorasmithError):
+        say("\n".join(shown(line) for line in str(error).splitlines()), file=sys.stderr)
+        return 1
+    said = next((line for line in str(error).splitlines() if line.strip()), "")
+    what = f"{type(error).__name__}: {shown(said[:200])}".rstrip(": ")
+    try:
+        where = f"the whole story is in {shown(_log(error))}"
+    except (OSError, LorasmithError) as full:
+        where = f"the log could not be written ({shown(getattr(full, 'strerror', None) or full)})"
+    say(f"lorasmith met an error it did not expect ({what}); {where}.", file=sys.stderr)
+    return 1
+
+
+def _log(error: Exception) -> Path:
+    import traceback
+
+    from engine.runs.folder import home
+
+    path = home() / "lorasmith.log"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
+        log.write(f"--- {time.strftime('%Y-%m-%d %H:%M:%S')} lorasmith {' '.join(map(repr, sys.argv[1:]))}\n")
+        log.write("".join(traceback.format_exception(error)))
+    return path

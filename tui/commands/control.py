@@ -1,0 +1,130 @@
+"""save, sample, pause, resume, stop: requests to a run's engine, and what it answered."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+
+from engine.errors import RunError, shown
+from engine.runs.control import request
+from engine.runs.events import Event, EventReader
+from engine.runs.folder import RunFolder, find_run
+from engine.runs.launch import start_engine
+from engine.runs.lock import lock_holder
+from engine.runs.summary import RunSummary, read_summary
+from tui.commands.status import typed
+from tui.follow import outcome
+from tui.text import say, size
+
+_PATIENCE = 10.0
+_LOOK_SECONDS = 0.1
+
+
+def save(asked: Namespace) -> int:
+    """Asks for the state and a checkpoint now."""
+    run, _ = _live(asked.run, "save")
+    return _ask(run, "save", {"state", "checkpoint"}, _saved, "It saves at the end of the step it is in.")
+
+
+def sample(asked: Namespace) -> int:
+    """Asks for sample pictures now."""
+    run, _ = _live(asked.run, "sample")
+    return _ask(run, "sample", {"sample", "warning"}, _sampled, "It draws them after the step it is in.")
+
+
+def pause(asked: Namespace) -> int:
+    """Holds a run between two steps."""
+    run, summary = _live(asked.run, "pause")
+    if summary.status == "paused":
+        say(f"{shown(run.name)} is paused already.")
+        return 0
+    said = f"{shown(run.name)} is paused and keeps its memory; `lorasmith resume {typed(run)}` lets it go on."
+    return _ask(run, "pause", {"paused"}, lambda _: said, "It pauses after the step it is in.")
+
+
+def stop(asked: Namespace) -> int:
+    """Asks the engine to save and stop, or to stop at once."""
+    run, _ = _live(asked.run, "stop")
+    later = "It stops after what it is doing now."
+    code = _ask(run, "stop", {"finished", "stopping"}, _stopping, later, now=asked.now)
+    # A stop that takes no longer than this is worth waiting for: the answer is then final.
+    end = time.monotonic() + _PATIENCE
+    while (summary := read_summary(run)).alive and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+    if not summary.alive:
+        say(outcome(run, summary))
+    return code
+
+
+def resume(asked: Namespace) -> int:
+    """Ends a pause, or starts a run that is not running again from its last saved state."""
+    run = find_run(asked.run)
+    summary = read_summary(run)
+    name = typed(run)
+    if summary.status == "paused":
+        said = f"{shown(run.name)} goes on; `lorasmith watch {name}` follows it."
+        return _ask(run, "resume", {"resumed"}, lambda _: said, "It goes on in a moment.")
+    if summary.alive:
+        say(f"{shown(run.name)} is {summary.status} already: `lorasmith watch {name}` follows it.")
+        return 0
+    if summary.status == "finished":
+        raise RunError(
+            f"{shown(run.name)} has finished, so there is nothing to resume: its checkpoints are in "
+            f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
+        )
+    started = start_engine(run, run.kind)
+    words = "has begun" if summary.status == "new" else "goes on from its last saved state"
+    say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
+    return 0
+
+
+def _live(named: str, verb: str) -> tuple[RunFolder, RunSummary]:
+    """The run, if an engine is there to hear; else a sentence that says how it stands."""
+    run = find_run(named)
+    summary = read_summary(run)
+    if not summary.alive:
+        raise RunError(f"There is nothing to {verb}: {outcome(run, summary)}")
+    return run, summary
+
+
+def _ask(
+    run: RunFolder, verb: str, answers: set[str], told: Callable[[Event], str], later: str, **payload: object
+) -> int:
+    """Leaves the request and waits a little for the event that answers it; says which of the two it was."""
+    size_before = run.events.stat().st_size
+    reader = EventReader(run.events, offset=size_before)
+    request(run, verb, **payload)
+    end = time.monotonic() + _PATIENCE
+    while time.monotonic() < end:
+        alive = lock_holder(run) is not None
+        events = reader.poll()
+        answer = next((event for event in events if event.name in answers), None)
+        if answer is not None:
+            say(told(answer))
+            return 0
+        if not alive or any(event.name == "finished" for event in events):
+            raise RunError(f"It did not hear the request any more: {outcome(run, read_summary(run))}")
+        time.sleep(_LOOK_SECONDS)
+    say(f"Asked, not yet answered. {later} `lorasmith watch {typed(run)}` shows it.")
+    return 0
+
+
+def _saved(event: Event) -> str:
+    if event.name == "state":
+        return f"Saved after step {shown(event.get('step', '?'))}: a resume goes on from there."
+    bytes_ = event.number("size")
+    return f"Saved: {shown(event.get('file', '?'))}" + (f" ({size(bytes_)})." if bytes_ else ".")
+
+
+def _sampled(event: Event) -> str:
+    files = event.get("files")
+    if event.name == "warning" or not isinstance(files, list):
+        return shown(event.get("text", "No sample was drawn."))
+    return "Drawn: " + ", ".join(shown(name) for name in files) + "."
+
+
+def _stopping(event: Event) -> str:
+    if event.name == "finished":
+        return "It has ended."
+    return "It stops at once." if event.get("how") == "now" else "It saves and stops."

@@ -1,0 +1,103 @@
+"""`lorasmith train PLAN` and `lorasmith demo`: a run is made, its engine started, its events followed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from argparse import Namespace
+from pathlib import Path
+
+from engine.errors import PlanError, RunError, shown
+from engine.plan import Plan
+from engine.plan_checks import check_plan
+from engine.plan_file import plan_from_text, read_plan, read_text, update_text, write_plan
+from engine.runs.folder import RunFolder, create_run
+from engine.runs.launch import start_engine
+from tui.commands.status import typed
+from tui.follow import follow
+from tui.text import home_path, say
+
+
+def train(asked: Namespace) -> int:
+    """Checks the plan, makes its run, starts the engine, and follows it unless asked to return at once."""
+    path = asked.plan.expanduser()
+    plan = read_plan(path)
+    _tell_findings(plan, path)
+    run = create_run(asked.name or run_name(plan, path), absolute_text(path), exact=asked.name is not None)
+    return _begin(run, processes=asked.processes, detach=asked.detach)
+
+
+def demo(asked: Namespace) -> int:
+    """Trains on the base and the pictures that travel with lorasmith; ends with where the checkpoints are."""
+    from engine.demo import copy_pictures, demo_plan, demo_prompt
+
+    plan = demo_plan()
+    head = "The demo: a small training on the base that travels with lorasmith."
+    parent = asked.out.expanduser().absolute() if asked.out is not None else None
+    run = create_run("demo", write_plan(plan, head=head), parent=parent)
+    try:
+        copy_pictures(run.path)
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    say("A demo: ten epochs on a tiny base that comes with lorasmith. It needs no GPU and no download.")
+    code = _begin(run)
+    if code == 0:
+        files = sorted(run.checkpoints.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
+        middle = files[len(files) // 2]
+        say(
+            f"The {len(files)} checkpoints, one an epoch, are in {home_path(run.checkpoints)}: "
+            f"`lorasmith draw {demo_prompt()!r} --lora {home_path(middle)} --to picture.png` draws with one, and "
+            "one made on a real SDXL base goes into the Lora folder of A1111, Forge, ComfyUI or InvokeAI."
+        )
+    return code
+
+
+def _tell_findings(plan: Plan, path: Path) -> None:
+    """Refuses a plan with errors, all of them named; prints what is unwise in it."""
+    findings = check_plan(plan)
+    errors = [finding.sentence for finding in findings if finding.severity == "error"]
+    if errors:
+        raise PlanError("\n".join(f"{shown(path)}: {sentence}" for sentence in errors))
+    for finding in findings:
+        if finding.severity == "warning":
+            say(f"warning: {shown(finding.sentence)}")
+
+
+def _begin(run: RunFolder, *, processes: int = 1, detach: bool = False) -> int:
+    """Starts the run's engine; a run that was refused leaves no folder behind."""
+    try:
+        started = start_engine(run, "train", processes=processes)
+    except BaseException:
+        if not run.events.exists():
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    name = typed(run)
+    say(f"{shown(run.name)} has begun (process {started.pid}), in {home_path(run.path)}.")
+    say(f"It goes on if this terminal closes; `lorasmith watch {name}` returns to it.")
+    if detach:
+        return 0
+    say("Ctrl-C saves and stops it.")
+    return follow(run, stop_on_interrupt=True)
+
+
+def absolute_text(path: Path) -> str:
+    """The plan's own text with its relative paths made absolute, since a run's copy lies elsewhere."""
+    text = read_text(path)
+    stated, resolved = plan_from_text(text), read_plan(path)
+    changes: dict[str, object] = {}
+    for key in ("pictures.folders", "regularization.folders", "base.model", "base.vae"):
+        section, name = key.split(".")
+        meant = getattr(getattr(resolved, section), name)
+        if getattr(getattr(stated, section), name) != meant:
+            changes[key] = meant
+    return update_text(text, changes) if changes else text
+
+
+def run_name(plan: Plan, path: Path) -> str:
+    """What to call a run: its output's name, else the plan file's, in letters a run may have."""
+    wanted = plan.output.name or path.stem
+    fitting = re.sub(r"[^\w.-]+", "-", wanted).strip("._-")[:60]
+    if not fitting:
+        raise RunError(f"no name for the run can be made of {shown(path.name)}: give one with --name")
+    return fitting if fitting[0].isalnum() else f"run-{fitting}"

@@ -1,0 +1,22 @@
+"""`lorasmith watch RUN`: the run's events as they come."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from engine.errors import shown
+from engine.runs.folder import find_run
+from engine.runs.summary import read_summary
+from tui.commands.status import progress
+from tui.follow import follow
+from tui.text import say
+
+
+def watch(asked: Namespace) -> int:
+    """Follows until the run ends or the person leaves, which does not end it."""
+    run = find_run(asked.run)
+    summary = read_summary(run)
+    if summary.alive and not asked.json:
+        figures = progress(summary)
+        say(f"{shown(run.name)} is {summary.status}{': ' + figures if figures else ''}. Ctrl-C leaves it running.")
+    return follow(run, as_json=asked.json)

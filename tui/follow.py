@@ -1,0 +1,237 @@
+"""Following a run: its events told as append-only lines until it ends or the person leaves."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from engine.errors import RunError, shown
+from engine.runs.control import request
+from engine.runs.events import Event, EventReader
+from engine.runs.folder import RunFolder
+from engine.runs.lock import lock_holder
+from engine.runs.summary import RunSummary, read_summary
+from tui.commands.status import EXIT_CODES, progress, stage_words, typed
+from tui.text import duration, plain, say, say_json, size
+
+LEFT = 130
+_LOOK_SECONDS = 0.2
+_LINE_SECONDS = 5.0  # between two lines of figures, or two of one stage
+_QUIET_SECONDS = 60.0
+
+
+class Interrupts:
+    """Counts Ctrl-C while the `with` block lasts, so that none falls into the middle of a line."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._counted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _counted(self, *_: object) -> None:
+        self.count += 1
+
+
+def follow(run: RunFolder, *, as_json: bool = False, stop_on_interrupt: bool = False) -> int:
+    """Tells a run's events until it ends; the exit code says how it did.
+
+    Ctrl-C leaves and lets the run go on; with `stop_on_interrupt` (a run that was begun in this terminal) it
+    asks the engine to save and stop, a second one to stop at once, and a third leaves.
+    """
+    reader = EventReader(run.events)
+    story = Story(run, as_json)
+    with Interrupts() as interrupts:
+        heard = 0
+        while True:
+            # Asked before reading, so that an engine that ends in between is heard to its last word.
+            alive = lock_holder(run) is not None
+            story.tell(reader.poll())
+            if not run.path.is_dir():
+                raise RunError(f"the run folder {shown(run.path)} is gone: it was moved or deleted meanwhile")
+            if story.ended or not alive:
+                return _end(run, as_json)
+            if interrupts.count > heard:
+                heard += 1
+                if not stop_on_interrupt or heard > 2:
+                    return _leave(run, as_json)
+                _ask_to_stop(run, now=heard > 1)
+            story.figures()
+            time.sleep(_LOOK_SECONDS)
+
+
+def _ask_to_stop(run: RunFolder, *, now: bool) -> None:
+    words = "Asked it to stop at once." if now else "Asked it to save and stop; Ctrl-C again stops it at once."
+    try:
+        request(run, "stop", now=now)
+    except RunError as error:
+        words = str(error)
+    say(words)
+
+
+def _leave(run: RunFolder, as_json: bool) -> int:
+    if not as_json:
+        say(f"You left; the training goes on. `lorasmith watch {typed(run)}` returns to it.")
+    return LEFT
+
+
+def _end(run: RunFolder, as_json: bool) -> int:
+    summary = read_summary(run)
+    if not as_json:
+        say(outcome(run, summary))
+        for line in summary.log_tail[-3:] if summary.status == "died" else ():
+            say(f"log: {line}", indent=2)
+    return EXIT_CODES.get(summary.status, 0 if summary.status == "finished" else 1)
+
+
+def outcome(run: RunFolder, summary: RunSummary) -> str:
+    """How a run that is over ended, in a sentence or two."""
+    name = typed(run)
+    if summary.status == "finished":
+        return f"{shown(run.name)} has finished{_took(summary)}."
+    again = f"`lorasmith resume {name}` goes on from the last saved state."
+    reason = shown(summary.reason or "").rstrip(".")
+    if summary.status == "stopped":
+        return f"{shown(run.name)} has stopped: {reason or 'as asked'}. {again}"
+    if summary.status == "new":
+        return f"{shown(run.name)} has not been started yet: `lorasmith resume {name}` starts it."
+    hint = f" {shown(summary.hint).rstrip('.')}." if summary.hint and summary.status == "failed" else f" {again}"
+    what = "has failed" if summary.status == "failed" else "died"
+    return f"{shown(run.name)} {what}: {reason}.{hint}"
+
+
+def _took(summary: RunSummary) -> str:
+    if summary.started is None or summary.last_event is None:
+        return ""
+    return f" after {duration(summary.last_event - summary.started)}"
+
+
+@dataclass
+class Story:
+    """Turns events into lines; what came before it was opened is told in short."""
+
+    run: RunFolder
+    as_json: bool
+    ended: bool = False
+    _attempt: int = 0
+    _stage: tuple[str, float] = ("", 0.0)
+    _figures: float = 0.0
+    _stepped: bool = False
+    _live: bool = False
+    _quiet: float = 0.0
+    _gpu: Event | None = None
+    _tellers: dict[str, Callable[[Event], str]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tellers = {
+            "warning": lambda event: f"warning: {shown(event.get('text', ''))}",
+            "validation": _validation,
+            "sample": _sample,
+            "checkpoint": _checkpoint,
+            "paused": lambda _: "paused; it keeps its memory until it goes on",
+            "resumed": lambda _: "goes on",
+            "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",
+        }
+
+    def tell(self, events: list[Event]) -> None:
+        """Prints what these events say; the first call has all that was there already."""
+        latest = max((event.attempt for event in events), default=self._attempt)
+        for event in events:
+            if event.attempt < latest:
+                continue  # an earlier start of the run: `status` and the record have it
+            self._hear(event)
+        self._live = True
+
+    def figures(self) -> None:
+        """Every few seconds, while steps come, a line of them; a long quiet is explained once a minute."""
+        now = time.monotonic()
+        if self.as_json or now - self._figures < _LINE_SECONDS:
+            return
+        if self._stepped:
+            self._figures, self._stepped = now, False
+            summary = read_summary(self.run)
+            parts = [progress(summary), _memory(self._gpu)]
+            self._line(time.time(), ", ".join(part for part in parts if part))
+        elif now - self._quiet > _QUIET_SECONDS:
+            self._quiet = now
+            summary = read_summary(self.run)
+            if summary.quiet and summary.quiet_for is not None:
+                quiet = duration(summary.quiet_for)
+                self._line(time.time(), f"quiet for {quiet}: long steps, compiling or a slow disk; it is alive")
+
+    def _hear(self, event: Event) -> None:
+        if event.attempt > self._attempt:
+            self._attempt, self.ended = event.attempt, False
+        if event.name == "finished":
+            self.ended = True
+        if self.as_json:
+            say_json({"event": event.name, "t": event.t, "elapsed": event.elapsed, "attempt": event.attempt}
+                     | plain(event.fields))  # fmt: skip
+            return
+        if event.name == "started":
+            what = "training began" if event.attempt == 1 else f"start number {event.attempt} of this run"
+            self._line(event.t, what if event.get("verb") == "train" else f"{shown(event.get('verb', ''))} began")
+        elif event.name == "stage":
+            self._staged(event)
+        elif event.name == "step":
+            self._stepped = True
+        elif event.name == "gpu":
+            self._gpu = event
+        elif event.name in self._tellers:
+            self._line(event.t, self._tellers[event.name](event))
+
+    def _staged(self, event: Event) -> None:
+        """A stage's first and last word, and one every few seconds between; of stages long past, nothing."""
+        name, done, total = str(event.get("name", "")), event.get("done"), event.get("total")
+        now = time.monotonic()
+        first = name != self._stage[0]
+        last = done is not None and done == total
+        if self._live and (first or last or now - self._stage[1] >= _LINE_SECONDS):
+            self._stage = (name, now)
+            whole = [value if isinstance(value, int) else None for value in (done, total)]
+            self._line(event.t, stage_words(name, whole[0], whole[1]))
+
+    def _line(self, t: float, text: str) -> None:
+        if text:
+            say(f"{time.strftime('%H:%M:%S', time.localtime(t))} {text}", hang=9)
+
+
+def _validation(event: Event) -> str:
+    loss, base = event.number("loss"), event.number("base")
+    if loss is None:
+        return ""
+    beside = f" (the untouched base: {base:.4f})" if base is not None else ""
+    return f"epoch {shown(event.get('epoch', '?'))}: held-out loss {loss:.4f}{beside}"
+
+
+def _sample(event: Event) -> str:
+    files = event.get("files")
+    names = [shown(name) for name in files] if isinstance(files, list) else []
+    if not names:
+        return ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"sample: {names[0]}{more}"
+
+
+def _checkpoint(event: Event) -> str:
+    bytes_, verified = event.number("size"), event.get("verified")
+    parts = [shown(event.get("file", "?"))]
+    if bytes_ is not None:
+        parts.append(size(bytes_))
+    if isinstance(verified, str):
+        parts.append(shown(verified))
+    return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
+
+
+def _memory(gpu: Event | None) -> str:
+    """'10.2 of 24.0 GB', the card's memory in use."""
+    if gpu is None:
+        return ""
+    used, limit = gpu.number("used"), gpu.number("limit")
+    return f"{used / 1e9:.1f} of {limit / 1e9:.1f} GB" if used and limit else ""
