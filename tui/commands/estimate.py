@@ -1,0 +1,138 @@
+"""`lorasmith estimate PLAN`: what a training will take, with where each figure comes from."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from engine.dataset.check import CheckReport
+from engine.errors import shown
+from engine.estimate import Card, Estimate, Memory, cards, estimate_plan
+from engine.plan import Plan
+from engine.plan_file import effective_words, read_plan
+from tui.text import count, duration, plain, say, say_json, size
+
+_LABEL = 10
+
+
+def estimate(asked: Namespace) -> int:
+    """Prints the figures; exit code 1 where the plan's folders hold nothing to train with."""
+    path = asked.plan.expanduser()
+    plan = read_plan(path)
+    seen = cards()
+    found = estimate_plan(plan, seen[0] if seen else None)
+    if asked.json:
+        say_json(as_object(found))
+    else:
+        print_estimate(plan, found)
+    return 0 if found.report.trainable else 1
+
+
+def print_estimate(plan: Plan, found: Estimate) -> None:
+    """A labelled line for each figure."""
+    report = found.report
+    problems = sum(problem.severity == "error" for problem in report.problems)
+    if problems:
+        say(f"{count(problems, 'file or folder', 'files or folders')} cannot be used; `lorasmith check` names each.")
+    if not report.trainable:
+        say("There is nothing to train with in the plan's folders.")
+        return
+    _line("steps", steps_words(report))
+    if report.repeats_sentence:
+        _line("repeats", report.repeats_sentence)
+    _line("rate", effective_words(plan))
+    if found.lora is not None and found.disk is not None:
+        millions = found.lora.parameters / 1e6
+        _line("file", f"{size(found.lora.file_bytes)} a checkpoint: {found.lora.modules} modules, "
+              f"{millions:.1f} million parameters, {plan.output.precision}")  # fmt: skip
+        _line("disk", f"{size(found.disk.total)}: {count(found.checkpoints, 'checkpoint')} {size(found.disk.checkpoints)}, "
+              f"state {size(found.disk.state)}, caches {size(found.disk.cache)}")  # fmt: skip
+    else:
+        _line("file", "not known until the base model is on this machine")
+    _line("memory", memory_words(plan, found))
+    _line("card", card_words(found))
+    _line("time", time_words(found))
+
+
+def steps_words(report: CheckReport) -> str:
+    """'2,000 in 10 epochs, 200 an epoch: 20 pictures, batch 1'."""
+    steps = report.steps
+    pictures = sum(line.pictures for line in report.buckets)
+    text = (
+        f"{steps.total:,} in {count(len(steps.each), 'epoch')}, {steps.per_epoch:,} an epoch: "
+        f"{count(pictures, 'picture')} in {count(len(report.buckets), 'bucket')}, batch {report.batch}"
+    )
+    if report.accumulation > 1:
+        text += f", {report.accumulation} batches a step"
+    if report.class_need:
+        text += f", {count(report.class_need, 'class picture')} an epoch"
+    return text
+
+
+def memory_words(plan: Plan, found: Estimate) -> str:
+    """The two ends of what a step holds, with the parts of the first."""
+    if found.fast is None or found.least is None:
+        return "a base this small fits on any machine"
+    batch = plan.length.batch_size
+    pictures = "one picture" if batch == 1 else f"{batch} pictures"
+    return (
+        f"about {found.fast.total / 1e9:.1f} GB with {pictures} at a time ({_parts(found.fast)}); the least is "
+        f"{found.least.total / 1e9:.1f} GB, with gradient checkpointing and one picture at a time. Worked out from "
+        "SDXL's shape; the start of a training measures it and takes what fits"
+    )
+
+
+def _parts(memory: Memory) -> str:
+    parts = (
+        ("base", memory.base), ("activations", memory.activations), ("adapter", memory.adapter),
+        ("optimizer", memory.optimizer), ("CUDA", memory.other),
+    )  # fmt: skip
+    return ", ".join(f"{name} {bytes_ / 1e9:.1f}" for name, bytes_ in parts)
+
+
+def card_words(found: Estimate) -> str:
+    """The card seen and whether the plan fits it."""
+    card: Card | None = found.card
+    if card is None:
+        return "none seen here (no NVIDIA driver); this training would run on the processor"
+    text = f"{shown(card.name)}, {card.total / 1e9:.1f} GB, {(card.total - card.used) / 1e9:.1f} GB free"
+    if found.least is not None and found.least.total > card.total:
+        return f"{text}: too small even with checkpointing; lower pictures.resolution or network.rank"
+    return text
+
+
+def time_words(found: Estimate) -> str:
+    """The time where something is known of the card, else how to measure it."""
+    measure = "`lorasmith bench` measures this machine"
+    if found.seconds is None:
+        return f"not known: {shown(found.seconds_source)}; {measure}"
+    return (
+        f"about {duration(found.seconds)} for {found.picture_steps:,} picture-steps "
+        f"({shown(found.seconds_source)}); {measure}"
+    )
+
+
+def as_object(found: Estimate) -> dict[str, object]:
+    """The figures for a program: bytes, seconds, counts."""
+    report = found.report
+    return {
+        "trainable": report.trainable,
+        "steps": {"per_epoch": report.steps.per_epoch, "total": report.steps.total, "each": list(report.steps.each)},
+        "picture_steps": found.picture_steps,
+        "learning_rate": found.learning_rate,
+        "effective_rate": found.effective_rate,
+        "checkpoints": found.checkpoints,
+        "lora": plain(found.lora) if found.lora else None,
+        "memory": {"fast": _memory(found.fast), "least": _memory(found.least)},
+        "disk": plain(found.disk) | {"total": found.disk.total} if found.disk else None,
+        "card": plain(found.card) if found.card else None,
+        "seconds": found.seconds,
+        "seconds_source": found.seconds_source,
+    }
+
+
+def _memory(memory: Memory | None) -> dict[str, float] | None:
+    return plain(memory) | {"total": memory.total} if memory else None
+
+
+def _line(label: str, text: str) -> None:
+    say(f"{label:<{_LABEL}}{text}", hang=_LABEL)
