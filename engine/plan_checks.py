@@ -268,7 +268,7 @@ def _captions(plan: Plan) -> Iterator[Finding]:
             "captions.keep_tokens",
             "captions.keep_tokens is 0 while captions are shuffled, so the trigger wanders about; take 1.",
         )
-    if not captions.shuffle and captions.keep_tokens != 1:
+    if not captions.shuffle and captions.keep_tokens > 1:
         yield _note(
             "captions.keep_tokens", "captions.keep_tokens has no effect while captions.shuffle is off."
         )
@@ -378,15 +378,10 @@ def _rates(plan: Plan) -> Iterator[Finding]:
                 f"{key} is {rate_text(rate)}, but Prodigy finds the rate itself and multiplies it by this; take 1.",
             )
     elif rate < low or rate > high:
-        why = (
-            "too low to learn in the usual ten epochs"
-            if rate < low
-            else "so large that pictures break or memorise before an epoch ends"
-        )
         yield _warning(
             key,
             f"{key} is {rate_text(rate)}; {rate_text(low)} to {rate_text(high)} is usual for "
-            f"{'AdamW' if name == 'auto' else name}, and this is likely {why} ({_effective(plan)}).",
+            f"{'AdamW' if name == 'auto' else name}: {_why_unusual(plan, low, high)}.",
         )
     yield from _alpha_trap(plan, low, high)
     if plan.network.train_text_encoders:
@@ -398,6 +393,18 @@ def _rates(plan: Plan) -> Iterator[Finding]:
                     f"optimizer.{field_name} is {rate_text(encoder_rate)}, above the UNet's {rate_text(rate)}: text "
                     "encoders overtrain sooner; half the UNet's or less is usual.",
                 )
+
+
+def _why_unusual(plan: Plan, low: float, high: float) -> str:
+    effective = effective_rate(plan)
+    figure = rate_text(float(f"{effective:.2g}"))
+    if effective < low:
+        return f"with an effective rate of {figure} little is learnt in the usual ten epochs"
+    if effective > high:
+        return (
+            f"with an effective rate of {figure} pictures break, or are learnt by heart, before an epoch ends"
+        )
+    return f"alpha and rank bring the effective rate to {figure}, which is usual, but it is easily mistaken"
 
 
 def _alpha_trap(plan: Plan, low: float, high: float) -> Iterator[Finding]:
