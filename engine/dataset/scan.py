@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.dataset.captions import CaptionRules, Role, caption_candidates, read_caption
-from engine.dataset.kohya_folder import KohyaName, kohya_name, kohya_root
+from engine.dataset.kohya_folder import KohyaName, KohyaRoot, kohya_name, kohya_root
 from engine.dataset.picture import probe, verify
 from engine.dataset.walk import Found, Problem, walk
 from engine.dataset.zips import is_zip, unpack
@@ -88,9 +88,10 @@ def scan(
     names: dict[Path, KohyaName] = {}
     captions: list[tuple[Path, Path]] = []  # (caption file, root of its folder)
     for folder in folders:
-        root, found = _listed(folder, rules, unpack_to, problems)
+        root, layout = _opened(folder, unpack_to, problems)
+        found = walk(root, rules.extension, layout.outputs if layout else ())
         problems.extend(found.problems)
-        chosen = _candidates(folder, root, found, names, problems)
+        chosen = _candidates(folder, root, layout, found, names, problems)
         if not chosen:
             problems.append(_nothing(folder, found))
         candidates.extend(chosen)
@@ -102,8 +103,9 @@ def scan(
     return Dataset(tuple(pictures), tuple(problems), tuple(names.values()))
 
 
-def _listed(folder: Folder, rules: CaptionRules, unpack_to: Path | None, problems: list[Problem]) -> tuple[Path, Found]:
-    root = Path(folder.path)
+def _opened(folder: Folder, unpack_to: Path | None, problems: list[Problem]) -> tuple[Path, KohyaRoot | None]:
+    """Where a folder's pictures really lie (an archive is unpacked), and its kohya layout if it has one."""
+    root = Path(folder.path).expanduser().absolute()
     try:
         archive = is_zip(root)
         if not archive and not root.is_dir():
@@ -117,19 +119,22 @@ def _listed(folder: Folder, rules: CaptionRules, unpack_to: Path | None, problem
             unpacked = unpack(root, unpack_to)
             problems.extend(Problem(root, sentence, "error") for _, sentence in unpacked.refused)
             root = unpacked.folder
-        layout = kohya_root(root)
+        return root, kohya_root(root)
     except OSError as error:
         raise DatasetError(
             f"the picture folder {shown(root)} cannot be read ({error.strerror}): give this user the right to read it."
         ) from error
-    return root, walk(root, rules.extension, layout.outputs if layout else ())
 
 
 def _candidates(
-    folder: Folder, root: Path, found: Found, names: dict[Path, KohyaName], problems: list[Problem]
+    folder: Folder,
+    root: Path,
+    layout: KohyaRoot | None,
+    found: Found,
+    names: dict[Path, KohyaName],
+    problems: list[Problem],
 ) -> list[_Candidate]:
     """The pictures of one folder with the role and repeats that the plan or the folders' names give them."""
-    layout = kohya_root(root)
     chosen: list[_Candidate] = []
     unused: dict[Path, int] = defaultdict(int)
     for path in found.pictures:

@@ -46,12 +46,19 @@ _SIDE_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir"})
 
 def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
     """Sorts `2.jpg` before `10.jpg`, folder by folder, regardless of case."""
-    pieces: list[tuple[int, int, str]] = []
-    for part in path.parts:
-        for digits, text in re.findall(r"([0-9]+)|([^0-9]+)", part):
-            pieces.append((1, int(digits), "") if digits else (2, 0, text.casefold()))
-        pieces.append((0, 0, part))  # ends a part; its own spelling breaks ties
-    return tuple(pieces)
+    return tuple(
+        piece
+        for part in path.parts
+        # A name is sorted without its ending first; (0, ...) ends a name, its own spelling breaks ties.
+        for piece in (*_pieces(Path(part).stem), (0, 0, ""), *_pieces(Path(part).suffix), (0, 0, part))
+    )
+
+
+def _pieces(text: str) -> list[tuple[int, int, str]]:
+    return [
+        (1, int(digits), "") if digits else (2, 0, letters.casefold())
+        for digits, letters in re.findall(r"([0-9]+)|([^0-9]+)", text)
+    ]
 
 
 def walk(root: Path, caption_suffix: str, skip: tuple[Path, ...] = ()) -> Found:

@@ -30,8 +30,11 @@ class Unpacked:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a file is a zip archive by its content. OSError passes on."""
-    return path.is_file() and zipfile.is_zipfile(path)
+    """Whether a file is a zip archive by its content, whole or cut off. OSError passes on."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(4) == b"PK\x03\x04" or zipfile.is_zipfile(stream)
 
 
 def unpack(path: Path, cache: Path) -> Unpacked:
