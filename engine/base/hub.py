@@ -152,7 +152,7 @@ def _best_single(files: Mapping[str, RemoteFile]) -> RemoteFile | None:
     top = [file for name, file in files.items() if "/" not in name and name.endswith(".safetensors")]
     top = [file for file in top if not any(word in file.name.lower() for word in _NO_BASE)]
     largest = max((file.size for file in top), default=0)
-    whole = [file for file in top if 2 * file.size >= largest]  # adapters and parts beside it are smaller
+    whole = [file for file in top if 3 * file.size >= largest]  # adapters and parts beside it are smaller
     newest_last = sorted(whole, key=lambda file: file.name)
     fp16_first = sorted(reversed(newest_last), key=lambda file: ("fp16" not in file.name.lower(), file.size))
     return fp16_first[0] if fp16_first else None
@@ -166,16 +166,17 @@ def _fetch_all(repo: str, revision: str, wanted: list[RemoteFile], report: Repor
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, repo):
-            _check_space(folder, ordered)
-            done = 0
+            arrived = {file.name: _arrived(folder, file, revision) for file in ordered}
+            _check_space(folder, total - sum(arrived.values()))
             for file in ordered:
-                before = done
+
+                def tell(size: int, name: str = file.name) -> None:
+                    arrived[name] = size
+                    report(sum(arrived.values()), total)
+
                 with _said_plainly(repo):
-                    _fetch(
-                        repo, revision, file, folder, lambda here, before=before: report(before + here, total)
-                    )
-                done += file.size
-                report(done, total)
+                    _fetch(repo, revision, file, folder, tell)
+                tell(file.size)
     except OSError as error:
         raise BaseModelError(
             f"{shown(repo)} cannot be written to {shown(folder)}: {error.strerror or error}; free space or "
@@ -190,7 +191,7 @@ def _fetch(repo: str, revision: str, file: RemoteFile, folder: Path, report: Cal
     if target.is_file() and target.stat().st_size == file.size:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.{(file.sha256 or revision)[:12]}.part")
+    part = _part(folder, file, revision)
     url = hf_hub_url(repo, file.name, revision=revision, endpoint=_endpoint())
     with part.open("ab") as out:
         tries = 0
@@ -215,6 +216,19 @@ def _fetch(repo: str, revision: str, file: RemoteFile, folder: Path, report: Cal
             f"{shown(file.name)} of {shown(repo)} arrived damaged (wrong checksum); start again."
         )
     part.replace(target)
+
+
+def _part(folder: Path, file: RemoteFile, revision: str) -> Path:
+    target = folder / file.name
+    return target.with_name(f".{target.name}.{(file.sha256 or revision)[:12]}.part")
+
+
+def _arrived(folder: Path, file: RemoteFile, revision: str) -> int:
+    """Bytes of a file that lie here already, whole or in part."""
+    for path in (folder / file.name, _part(folder, file, revision)):
+        if path.is_file():
+            return min(path.stat().st_size, file.size)
+    return 0
 
 
 def _receive(url: str, size: int, out: BinaryIO, report: Callable[[int], None]) -> None:
@@ -252,9 +266,7 @@ def _alone(folder: Path, repo: str) -> Iterator[None]:
         yield
 
 
-def _check_space(folder: Path, wanted: list[RemoteFile]) -> None:
-    arrived = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    missing = sum(file.size for file in wanted) - arrived
+def _check_space(folder: Path, missing: int) -> None:
     free = shutil.disk_usage(folder).free
     if missing + _SPARE > free:
         raise BaseModelError(

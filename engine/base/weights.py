@@ -68,10 +68,7 @@ def locate_in_file(
 def read_into(
     module: torch.nn.Module, located: Mapping[str, Stored], dtype: torch.dtype, device: torch.device | str
 ) -> None:
-    """Fills a module made on the meta device; at most one tensor is held beside the finished weights.
-
-    The files are mapped, so weights kept in their own type on the CPU cost no copy.
-    """
+    """Fills a module made on the meta device; at most one tensor is held beside the finished weights."""
     state: dict[str, torch.Tensor] = {}
     with contextlib.ExitStack() as stack:
         paths = {stored.path for stored in located.values()}
@@ -84,7 +81,11 @@ def read_into(
                     f"{shown(stored.name)} in {shown(stored.path)} has shape {tuple(tensor.shape)} where SDXL "
                     f"has {tuple(target.shape)}; the file is no SDXL base model."
                 )
-            state[key] = tensor.reshape(target.shape).to(device).to(dtype)
+            shaped = tensor.reshape(target.shape)
+            # A copy on the CPU too: weights left in the mapped file are aligned as the file happens to lay
+            # them, and results would differ in the last bit between two files of the same model.
+            on_cpu = torch.device(device).type == "cpu"
+            state[key] = shaped.to(dtype, copy=True) if on_cpu else shaped.to(device).to(dtype)
     module.load_state_dict(state, strict=True, assign=True)
 
 

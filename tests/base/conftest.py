@@ -25,7 +25,11 @@ def header_file() -> Callable[..., Path]:
     """Writes a .safetensors file of the given shapes; its data is a hole in the file and costs no disk."""
 
     def write(
-        path: Path, shapes: Shapes, metadata: Mapping[str, str] | None = None, cut: int = 0, dtype: str = "F16"
+        path: Path,
+        shapes: Shapes,
+        metadata: Mapping[str, str] | None = None,
+        cut: int = 0,
+        dtype: str = "F16",
     ) -> Path:
         header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
         end = 0

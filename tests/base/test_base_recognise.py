@@ -84,9 +84,15 @@ OTHERS: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
         "LoRA",
     ),
     "loha": ({"lora_unet_input_blocks_4_1_proj_in.hada_w1_a": (640, 8)}, "LoRA"),
-    "vae": ({"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)}, "VAE alone"),
+    "vae": (
+        {"encoder.conv_in.weight": (128, 3, 3, 3), "decoder.conv_in.weight": (512, 4, 3, 3)},
+        "VAE alone",
+    ),
     "text-encoder": ({"text_model.embeddings.token_embedding.weight": (49408, 768)}, "text encoder alone"),
-    "unet-diffusers": ({"time_embedding.linear_1.weight": (1280, 320), "conv_in.weight": (320, 4, 3, 3)}, "UNet"),
+    "unet-diffusers": (
+        {"time_embedding.linear_1.weight": (1280, 320), "conv_in.weight": (320, 4, 3, 3)},
+        "UNet",
+    ),
     "controlnet": ({"control_model.time_embed.0.weight": (1280, 320)}, "ControlNet"),
     "embedding": ({"clip_l": (4, 768), "clip_g": (4, 1280)}, "embedding"),
     "unknown": ({"hello.weight": (4, 4)}, "no model of a known architecture"),
@@ -116,7 +122,9 @@ def test_diffusers_agrees_on_the_crafted_headers(name: str, diffusers_name: str)
     from diffusers.loaders.single_file_utils import infer_diffusers_model_type
 
     shapes = OTHERS[name][0]
-    assert infer_diffusers_model_type({key: torch.empty(shape, device="meta") for key, shape in shapes.items()}) in {
+    assert infer_diffusers_model_type(
+        {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    ) in {
         diffusers_name,
         "sd35_medium",
     }
@@ -148,7 +156,12 @@ def test_real_sdxl_header(tmp_path: Path, header_file: Callable[..., Path], sdxl
     ],
 )
 def test_prediction_markers(
-    markers: list[str], metadata: dict, expected: tuple, tmp_path: Path, header_file: Callable, sdxl_shapes: dict
+    markers: list[str],
+    metadata: dict,
+    expected: tuple,
+    tmp_path: Path,
+    header_file: Callable,
+    sdxl_shapes: dict,
 ) -> None:
     shapes = {**sdxl_shapes, **{marker: (0,) for marker in markers}}
     known = recognise(header_file(tmp_path / "v.safetensors", shapes, metadata))
@@ -183,7 +196,9 @@ def test_truncated_data_is_named(
 
 
 @pytest.mark.parametrize("kept", [1, 7, 8, 9, 200, 100_000])
-def test_truncated_header_is_named(kept: int, tmp_path: Path, header_file: Callable, sdxl_shapes: dict) -> None:
+def test_truncated_header_is_named(
+    kept: int, tmp_path: Path, header_file: Callable, sdxl_shapes: dict
+) -> None:
     path = header_file(tmp_path / "cut.safetensors", sdxl_shapes)
     with path.open("rb+") as file:
         file.truncate(kept)
@@ -229,7 +244,11 @@ def test_diffusers_folder(tiny_folder: Path) -> None:
 
 def test_folder_of_v_prediction(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "v")
-    edit(folder / "scheduler" / "scheduler_config.json", prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    edit(
+        folder / "scheduler" / "scheduler_config.json",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+    )
     assert (recognise(folder).prediction, recognise(folder).zero_terminal_snr) == ("v_prediction", True)
 
 
