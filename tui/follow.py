@@ -14,7 +14,7 @@ from engine.runs.folder import RunFolder
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
 from tui.commands.status import EXIT_CODES, progress, stage_words, typed
-from tui.text import duration, plain, say, say_json, size
+from tui.text import count, duration, home_path, plain, say, say_json, size
 
 LEFT = 130
 _LOOK_SECONDS = 0.2
@@ -94,7 +94,9 @@ def outcome(run: RunFolder, summary: RunSummary) -> str:
     """How a run that is over ended, in a sentence or two."""
     name = typed(run)
     if summary.status == "finished":
-        return f"{shown(run.name)} has finished{_took(summary)}."
+        kept = [path for path in run.checkpoints.glob("*.safetensors") if not path.name.startswith(".")]
+        where = f"; {count(len(kept), 'checkpoint')} in {home_path(run.checkpoints)}" if kept else ""
+        return f"{shown(run.name)} has finished{_took(summary)}{where}."
     again = f"`lorasmith resume {name}` goes on from the last saved state."
     reason = shown(summary.reason or "").rstrip(".")
     if summary.status == "stopped":
@@ -132,8 +134,8 @@ class Story:
         self._tellers = {
             "warning": lambda event: f"warning: {shown(event.get('text', ''))}",
             "validation": _validation,
-            "sample": _sample,
-            "checkpoint": _checkpoint,
+            "sample": self._sample,
+            "checkpoint": self._checkpoint,
             "paused": lambda _: "paused; it keeps its memory until it goes on",
             "resumed": lambda _: "goes on",
             "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",
@@ -175,8 +177,8 @@ class Story:
                      | plain(event.fields))  # fmt: skip
             return
         if event.name == "started":
-            what = "training began" if event.attempt == 1 else f"start number {event.attempt} of this run"
-            self._line(event.t, what if event.get("verb") == "train" else f"{shown(event.get('verb', ''))} began")
+            what = "begun" if event.attempt == 1 else f"begun again (start number {event.attempt})"
+            self._line(event.t, f"{what}; loading its libraries")
         elif event.name == "stage":
             self._staged(event)
         elif event.name == "step":
@@ -197,6 +199,27 @@ class Story:
             whole = [value if isinstance(value, int) else None for value in (done, total)]
             self._line(event.t, stage_words(name, whole[0], whole[1]))
 
+    def _sample(self, event: Event) -> str:
+        files = event.get("files")
+        if not isinstance(files, list) or not files:
+            return ""
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        return f"sample: {self._place('samples', files[0])}{more}"
+
+    def _checkpoint(self, event: Event) -> str:
+        bytes_, verified = event.number("size"), event.get("verified")
+        parts = [self._place("checkpoints", event.get("file", "?"))]
+        if bytes_ is not None:
+            parts.append(size(bytes_))
+        if isinstance(verified, str):
+            parts.append(shown(verified))
+        return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
+
+    def _place(self, folder: str, file: object) -> str:
+        """A result's path within the run, also where the record names the file alone."""
+        name = str(file)
+        return shown(name if "/" in name else f"{folder}/{name}")
+
     def _line(self, t: float, text: str) -> None:
         if text:
             say(f"{time.strftime('%H:%M:%S', time.localtime(t))} {text}", hang=9)
@@ -208,25 +231,6 @@ def _validation(event: Event) -> str:
         return ""
     beside = f" (the untouched base: {base:.4f})" if base is not None else ""
     return f"epoch {shown(event.get('epoch', '?'))}: held-out loss {loss:.4f}{beside}"
-
-
-def _sample(event: Event) -> str:
-    files = event.get("files")
-    names = [shown(name) for name in files] if isinstance(files, list) else []
-    if not names:
-        return ""
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"sample: {names[0]}{more}"
-
-
-def _checkpoint(event: Event) -> str:
-    bytes_, verified = event.number("size"), event.get("verified")
-    parts = [shown(event.get("file", "?"))]
-    if bytes_ is not None:
-        parts.append(size(bytes_))
-    if isinstance(verified, str):
-        parts.append(shown(verified))
-    return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
 
 
 def _memory(gpu: Event | None) -> str:

@@ -44,8 +44,10 @@ def print_estimate(plan: Plan, found: Estimate) -> None:
         millions = found.lora.parameters / 1e6
         _line("file", f"{size(found.lora.file_bytes)} a checkpoint: {found.lora.modules} modules, "
               f"{millions:.1f} million parameters, {plan.output.precision}")  # fmt: skip
-        _line("disk", f"{size(found.disk.total)}: {count(found.checkpoints, 'checkpoint')} {size(found.disk.checkpoints)}, "
-              f"state {size(found.disk.state)}, caches {size(found.disk.cache)}")  # fmt: skip
+        parts = (found.disk.checkpoints, found.disk.state, found.disk.cache)
+        kept, state, cache = (size(bytes_) for bytes_ in parts)
+        checkpoints = count(found.checkpoints, "checkpoint")
+        _line("disk", f"{size(found.disk.total)}: {checkpoints} {kept}, state {state}, caches {cache}")
     else:
         _line("file", "not known until the base model is on this machine")
     _line("memory", memory_words(plan, found))

@@ -70,9 +70,10 @@ def checkpoints(run: RunFolder) -> dict[int, Path]:
     for event in EventReader(run.events).poll():
         epoch, file = event.get("epoch"), event.get("file")
         if event.name == "checkpoint" and isinstance(epoch, int) and isinstance(file, str):
-            path = run.path / file
-            if path.resolve().is_relative_to(run.path.resolve()) and path.is_file():
-                found[epoch] = path
+            for path in (run.path / file, run.checkpoints / file):
+                if path.resolve().is_relative_to(run.path.resolve()) and path.is_file():
+                    found[epoch] = path
+                    break
     return found
 
 

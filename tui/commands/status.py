@@ -104,8 +104,9 @@ def typed(run: RunFolder) -> str:
 
 
 def time_left(seconds: float) -> str:
-    """'6 min left (until 14:22)'."""
-    return f"{duration(seconds)} left (until {clock(time.time() + seconds)})"
+    """'6 min left (until 14:22)'; the clock time only where it is some way off."""
+    until = f" (until {clock(time.time() + seconds)})" if seconds >= 100 else ""
+    return f"{duration(seconds)} left{until}"
 
 
 def stage_words(name: str, done: int | None, total: int | None) -> str:
