@@ -200,6 +200,45 @@ def test_cmyk_without_a_profile(tmp_path: Path) -> None:
     assert "CMYK" in probe(tmp_path / "print.jpg").notes[0]
 
 
+def cmyk_profile() -> bytes:
+    """A minimal ICC profile of inks: a two-point table from CMYK to Lab, in which full cyan is Lab (75, -30, -40)."""
+    nodes = bytearray()
+    for corner in range(16):
+        cyan, magenta, yellow, black = (corner >> 3 & 1, corner >> 2 & 1, corner >> 1 & 1, corner & 1)
+        lab = (0, 0, 0) if black else (100 - 25 * (cyan + magenta + yellow), 40 * magenta - 30 * cyan,
+                                       60 * yellow - 40 * cyan)  # fmt: skip
+        nodes += bytes([round(lab[0] * 255 / 100), lab[1] + 128, lab[2] + 128])
+    one = 65536
+    table = (b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + struct.pack(">9i", one, 0, 0, 0, one, 0, 0, 0, one)
+             + bytes(range(256)) * 4 + nodes + bytes(range(256)) * 3)  # fmt: skip
+    white = struct.pack(">3i", 63190, 65536, 54061)
+    tags = {b"desc": b"desc\0\0\0\0" + struct.pack(">I", 5) + b"inks\0" + b"\0" * 78,
+            b"wtpt": b"XYZ \0\0\0\0" + white, b"cprt": b"text\0\0\0\0none\0", b"A2B0": table}  # fmt: skip
+    directory, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        data += b"\0" * (-len(data) % 4)
+        directory += struct.pack(">4sII", name, 132 + 12 * len(tags) + len(body), len(data))
+        body += data
+    header = struct.pack(">I4sI4s4s4s6H4s28x", 128 + len(directory) + len(body), b"lcms", 0x02400000, b"prtr", b"CMYK",
+                         b"Lab ", 2026, 1, 1, 0, 0, 0, b"acsp") + white  # fmt: skip
+    return header.ljust(128, b"\0") + directory + body
+
+
+@pytest.mark.parametrize(("name", "options"), [("print.tif", {}), ("print.jpg", {"quality": 100})])
+def test_cmyk_with_a_profile_takes_the_inks_own_colours(tmp_path: Path, name: str, options: dict) -> None:
+    image = Image.new("CMYK", (16, 16), (0, 0, 255, 0))
+    image.save(tmp_path / name, icc_profile=cmyk_profile(), **options)
+    # Full yellow is Lab (75, 0, 60) by D50 in this profile; by the textbook formulas that is this sRGB.
+    fy, fx, fz = (75 + 16) / 116, (75 + 16) / 116, (75 + 16) / 116 - 60 / 200
+    d50 = np.array([0.9642 * fx**3, fy**3, 0.8249 * (fz**3 if fz > 6 / 29 else 3 * (6 / 29) ** 2 * (fz - 4 / 29))])
+    srgb = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
+    linear = np.clip(np.linalg.solve(srgb, d50), 0, 1)
+    wanted = 255 * np.where(linear > 0.0031308, 1.055 * linear ** (1 / 2.4) - 0.055, 12.92 * linear)
+    assert near(open_rgb(tmp_path / name).getpixel((8, 8)), tuple(round(v) for v in wanted), 4)
+    assert probe(tmp_path / name).notes == ("CMYK; converted to RGB through its colour profile",)
+    assert near(image.convert("RGB").getpixel((8, 8)), (255, 255, 0), 0), "what ignoring the profile would give"
+
+
 def wide_gamut_profile() -> bytes:
     """A matrix profile with Adobe RGB's primaries and sRGB's white, built from an sRGB profile's bytes."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
