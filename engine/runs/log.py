@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 _KEPT = 3
+_LEFT_SECONDS = 3600.0
 _TAIL_BYTES = 16 * 1024
 
 
@@ -37,8 +39,11 @@ def adopt_log(folder: RunFolder, token: str | None) -> None:
             with contextlib.suppress(FileNotFoundError):
                 older.replace(folder.path / f"engine.{number}.log")
         mine.replace(folder.log)
-    for left in folder.path.glob(".start-*.log"):  # of launchers that were killed
-        left.unlink(missing_ok=True)
+    # Left by launchers that were killed while their engine was refused; a young one may be another's start.
+    for left in folder.path.glob(".start-*.log"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _LEFT_SECONDS:
+                left.unlink()
 
 
 class _Forgiving(io.RawIOBase):

@@ -119,13 +119,16 @@ def read_summary(folder: RunFolder) -> RunSummary:
 def _thinned(lines: list[bytes]) -> list[bytes]:
     """Leaves out old steps and card readings before anything is parsed: a long run has 100,000 of them."""
     kept: list[bytes] = []
-    recent = {b'"event":"step"': _WINDOW + 1, b'"event":"gpu"': 1}
+    steps, readings = _WINDOW, 1
     for line in reversed(lines):
-        marker = next((mark for mark in recent if mark in line), None)
-        if marker is not None:
-            if not recent[marker]:
+        if b'"event":"step"' in line:
+            steps -= 1
+            if steps < 0:
                 continue
-            recent[marker] -= 1
+        elif b'"event":"gpu"' in line:
+            readings -= 1
+            if readings < 0:
+                continue
         kept.append(line)
     return kept[::-1]
 

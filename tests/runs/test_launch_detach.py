@@ -82,7 +82,7 @@ def job() -> Iterator[RunFolder]:
     yield made
     holder = lock_holder(made)
     if holder is not None and holder.pid != os.getpid():
-        os.killpg(os.getpgid(holder.pid), signal.SIGKILL)
+        os.kill(holder.pid, signal.SIGKILL)
 
 
 def test_an_engine_starts_in_a_session_of_its_own(job: RunFolder, verb, until, events_of, monkeypatch) -> None:
@@ -104,6 +104,9 @@ def test_an_engine_starts_in_a_session_of_its_own(job: RunFolder, verb, until, e
 
 def test_former_logs_are_kept_three_deep(job: RunFolder, verb) -> None:
     environment = verb("def run(job): print('attempt', job.attempt)")
+    left = job.path / ".start-of-a-killed-launcher.log"
+    left.write_text("")
+    os.utime(left, (0, 0))
     for _ in range(5):
         assert start_engine(job, "lab", extra_env=environment).process.wait() == 0
 

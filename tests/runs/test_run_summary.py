@@ -139,9 +139,9 @@ def test_a_long_record_is_summed_up_in_under_a_second(run: RunFolder) -> None:
     )
     record(run, *steps)
 
-    before = time.perf_counter()
+    before = time.process_time()
     summary = read_summary(run)
-    took = time.perf_counter() - before
+    took = time.process_time() - before
 
     assert took < 1.0
     assert (summary.step, summary.checkpoint, summary.rate) == (119_999, "early", 1.0)
