@@ -35,7 +35,7 @@ class CheckpointWriter:
         save_lora(adapter, path, self.run.plan.output.precision, metadata(self.run.plan, self._facts(step, epoch)))
         result = verify(path, adapter)
         self.job.event(
-            "checkpoint", step=step, epoch=epoch, file=path.name, size=path.stat().st_size, verified=str(result)
+            "checkpoint", step=step, epoch=epoch, file=path.name, size=path.stat().st_size, verified=result.message
         )
 
     def validate(self, progress: Progress, epoch: int) -> None:
