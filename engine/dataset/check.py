@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.dataset.buckets import BucketRules, Fit, Shape, fit
+from engine.dataset.arrange import Arrangement, Placed, arrange
+from engine.dataset.buckets import BucketRules, Fit, Shape
 from engine.dataset.kohya_folder import KohyaName
 from engine.dataset.scan import Dataset, Picture, Problem
-from engine.dataset.schedule import Steps, class_need, class_slice, count_steps, held_out, with_repeats
+from engine.dataset.schedule import Steps, class_need, class_slice, count_steps
 from engine.errors import DatasetError, shown
 from engine.plan import Kind
 
@@ -107,28 +108,26 @@ def check_dataset(
     seed: int = 0,
 ) -> CheckReport:
     """Fits, counts and batches the pictures exactly as a training with these settings does."""
-    placed, problems = _placed(dataset.pictures, rules)
     warnings: list[str] = []
-    held = _held(placed, hold_out, seed, warnings)
-    train_pictures = [picture for picture, _ in placed if picture.role == "train" and picture.digest not in held]
-    filled, sentence = with_repeats(train_pictures, kind, epochs)
-    repeats = dict(zip([picture.path for picture in train_pictures], filled, strict=True))
-    area = rules.resolution**2
-    lines = [
-        PictureLine(
-            picture=repeats.get(picture.path, picture),
-            fit=found,
-            held_out=picture.role == "train" and picture.digest in held,
-            area=found.bucket[0] * found.bucket[1] / area,
-        )
-        for picture, found in placed
-    ]
-    train = [line for line in lines if line.picture.role == "train" and not line.held_out]
-    pool = [line for line in lines if line.picture.role == "class"]
-    items = [line for line in train for _ in range(line.picture.repeats or 1)]
-    need = class_need(len(items), ratio) if pool else 0
+    try:
+        placed = arrange(dataset.pictures, rules, kind=kind, epochs=epochs, hold_out=hold_out, seed=seed)
+    except DatasetError as error:
+        warnings.append(str(error))
+        placed = arrange(dataset.pictures, rules, kind=kind, epochs=epochs, hold_out=0, seed=seed)
+    lines = _lines(dataset, placed, rules)
+    items = [one for one in placed.train for _ in range(one.picture.repeats or 1)]
+    need = class_need(len(items), ratio) if placed.classes else 0
+    length = count_steps(
+        [item.bucket for item in items],
+        [one.bucket for one in placed.classes],
+        class_need=need,
+        batch=batch,
+        accumulation=accumulation,
+        epochs=epochs,
+        steps=steps,
+    )
     captions = _captions(lines)
-    warnings += _warnings(lines, captions, kind, need * epochs, rules)
+    warnings += _warnings(lines, captions, kind, need * len(length.each), rules)
     return CheckReport(
         rules=rules,
         kind=kind,
@@ -136,45 +135,28 @@ def check_dataset(
         accumulation=accumulation,
         epochs=epochs,
         lines=tuple(lines),
-        buckets=_bucket_lines(train, items, class_slice(pool, need, seed, 0), batch),
-        steps=count_steps(
-            [item.bucket for item in items],
-            [line.bucket for line in pool],
-            class_need=need,
-            batch=batch,
-            accumulation=accumulation,
-            epochs=epochs,
-            steps=steps,
-        ),
-        class_pool=len(pool),
+        buckets=_bucket_lines(placed.train, items, class_slice(placed.classes, need, seed, 0), batch),
+        steps=length,
+        class_pool=len(placed.classes),
         class_need=need,
-        repeats_sentence=sentence,
+        repeats_sentence=placed.repeats_sentence,
         captions=captions,
         kohya=dataset.kohya,
-        problems=(*dataset.problems, *problems),
+        problems=(*dataset.problems, *placed.left_out),
         warnings=tuple(warnings),
     )
 
 
-def _placed(pictures: Sequence[Picture], rules: BucketRules) -> tuple[list[tuple[Picture, Fit]], list[Problem]]:
-    placed: list[tuple[Picture, Fit]] = []
-    problems: list[Problem] = []
-    for picture in pictures:
-        try:
-            placed.append((picture, fit(picture.width, picture.height, rules)))
-        except DatasetError as error:
-            problems.append(Problem(picture.path, f"{shown(picture.name)}: {error}", "error"))
-    return placed, problems
-
-
-def _held(
-    placed: Sequence[tuple[Picture, Fit]], hold_out: int | Literal["auto"], seed: int, warnings: list[str]
-) -> set[str]:
-    try:
-        return {picture.digest for picture in held_out([picture for picture, _ in placed], hold_out, seed)}
-    except DatasetError as error:
-        warnings.append(str(error))
-        return set()
+def _lines(dataset: Dataset, placed: Arrangement, rules: BucketRules) -> list[PictureLine]:
+    """Every placed picture in the order it was scanned."""
+    area = rules.resolution**2
+    lines = [
+        PictureLine(one.picture, one.fit, held, one.bucket[0] * one.bucket[1] / area)
+        for group, held in ((placed.train, False), (placed.held_out, True), (placed.classes, False))
+        for one in group
+    ]
+    order = {picture.path: index for index, picture in enumerate(dataset.pictures)}
+    return sorted(lines, key=lambda line: order[line.picture.path])
 
 
 def _captions(lines: Sequence[PictureLine]) -> CaptionCount:
@@ -188,7 +170,7 @@ def _captions(lines: Sequence[PictureLine]) -> CaptionCount:
 
 
 def _bucket_lines(
-    train: Sequence[PictureLine], items: Sequence[PictureLine], class_items: Sequence[PictureLine], batch: int
+    train: Sequence[Placed], items: Sequence[Placed], class_items: Sequence[Placed], batch: int
 ) -> tuple[BucketLine, ...]:
     pictures = Counter(line.bucket for line in train)
     own, classes = Counter(item.bucket for item in items), Counter(item.bucket for item in class_items)

@@ -113,6 +113,8 @@ def _opened(source: str | Path | bytes, called: str) -> Iterator[Image.Image]:
     """The picture with its header read; what goes wrong inside, too, becomes one sentence."""
     try:
         stream = io.BytesIO(source) if isinstance(source, bytes) else _file(source, called)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{called} does not exist any more: put it back, or leave it out.") from error
     except OSError as error:
         raise DatasetError(
             f"{called} cannot be read ({_reason(error)}): give this user the right to read it, or leave it out."

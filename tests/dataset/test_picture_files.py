@@ -198,6 +198,7 @@ def test_cmyk_without_a_profile(tmp_path: Path) -> None:
     Image.new("CMYK", (16, 16), (255, 0, 255, 0)).save(tmp_path / "print.jpg", quality=100)
     assert near(open_rgb(tmp_path / "print.jpg").getpixel((8, 8)), (0, 255, 0), 4)
     assert "CMYK" in probe(tmp_path / "print.jpg").notes[0]
+    verify(tmp_path / "print.jpg")
 
 
 def cmyk_profile() -> bytes:
@@ -249,8 +250,8 @@ def wide_gamut_profile() -> bytes:
         if tag in primaries:
             struct.pack_into(">3i", data, offset + 8, *(round(v * 65536) for v in primaries[tag]))
         if tag == b"desc":
-            data[offset : offset + length] = data[offset : offset + length].replace("sRGB".encode("utf-16-be"),
-                                                                                    "wide".encode("utf-16-be"))  # fmt: skip
+            named = data[offset : offset + length].replace("sRGB".encode("utf-16-be"), "wide".encode("utf-16-be"))
+            data[offset : offset + length] = named
     return bytes(data)
 
 
@@ -324,6 +325,13 @@ def test_cut_off_pictures_are_named(tmp_path: Path, suffix: str, kept: float) ->
         verify(path)
     with pytest.raises(DatasetError, match="cut"):
         open_rgb(path)
+
+
+def test_a_picture_that_has_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="gone.png does not exist"):
+        open_rgb(tmp_path / "gone.png")
+    with pytest.raises(DatasetError, match="not a regular file"):
+        open_rgb(tmp_path)
 
 
 def bmp_header(width: int, height: int) -> bytes:

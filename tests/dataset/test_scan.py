@@ -99,7 +99,7 @@ def test_a_folder_of_mixed_rubbish_names_each_problem(tmp_path: Path, photograph
 
 def test_hostile_and_undecodable_names_are_read_and_shown_safely(tmp_path: Path, photograph) -> None:
     for raw in (b"red\x1b[31m\n.png", b"caf\xe9.png", "bidi\u202egnp.png".encode(), b"bad\x1b]0;x\x07.txt"):
-        path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), raw)))
+        path = tmp_path / os.fsdecode(raw)
         if raw.endswith(b"png"):
             photograph(path)
         else:

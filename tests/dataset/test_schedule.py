@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.dataset.arrange import arrange
+from engine.dataset.buckets import BucketRules
 from engine.dataset.scan import Picture
 from engine.dataset.schedule import (
     auto_repeats,
@@ -177,3 +179,16 @@ def test_copies_of_a_held_out_picture_are_held_out_with_it() -> None:
     copies = [replace(p, path=Path(f"copy{p.name}"), name=f"copy{p.name}") for p in pictures]
     chosen = held_out([*pictures, *copies], 3)
     assert len(chosen) == 6 and len({p.digest for p in chosen}) == 3
+
+
+def test_every_picture_is_arranged_in_exactly_one_place() -> None:
+    tiny = [replace(picture(200 + index), width=100) for index in range(15)]
+    classes = [picture(300 + index, "class", 1) for index in range(4)]
+    pictures = [*(picture(index) for index in range(20)), *tiny, *classes]
+    found = arrange(pictures, BucketRules(1024, 64, 512, 2048), kind="person", epochs=10)
+    # Those that fit no bucket count neither for the held-out tenth (2 of 20, not of 35) nor for the repeats.
+    sizes = [len(group) for group in (found.train, found.held_out, found.classes, found.left_out)]
+    assert sizes == [18, 2, 4, 15]
+    assert {one.picture.repeats for one in found.train} == {11} and "18 pictures x 11" in found.repeats_sentence
+    placed = {one.picture.path for group in (found.train, found.held_out, found.classes) for one in group}
+    assert placed | {problem.path for problem in found.left_out} == {one.path for one in pictures}
