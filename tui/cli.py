@@ -62,10 +62,8 @@ def _demo(parser: Parser) -> None:
 
 def _plan_new(parser: Parser) -> None:
     parser.add_argument("--kind", required=True, choices=KINDS, metavar="KIND", help=", ".join(KINDS))
-    parser.add_argument(
-        "--images", required=True, action="append", metavar="FOLDER", help="a folder of pictures or a .zip; repeatable"
-    )
-    parser.add_argument("--out", type=Path, metavar="PLAN", help="the file to write (made from the trigger)")
+    parser.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="a folder of pictures, or a .zip")
+    parser.add_argument("--out", type=Path, metavar="PLAN", help="the file to write (KIND.toml)")
     parser.add_argument("--base", metavar="MODEL", help="SDXL .safetensors, diffusers folder or hub name (sdxl-1.0)")
     parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, e.g. ohwx")
     parser.add_argument("--class", dest="class_prompt", metavar="WORD", help="the everyday word for it, e.g. woman")

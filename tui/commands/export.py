@@ -15,11 +15,10 @@ from engine.base.header import read_header
 from engine.errors import BaseModelError, PlanError, RunError, shown
 from engine.files import atomic_path
 from engine.plan_file import read_plan
-from engine.runs.events import EventReader
 from engine.runs.folder import RunFolder, find_run
 from tui.text import home_path, say, size
 
-_EPOCH = re.compile(r"-(\d{6})\.safetensors")
+_EPOCH = re.compile(r"[^.].*-(\d{6})\.safetensors")
 
 
 def export(asked: Namespace) -> int:
@@ -61,20 +60,11 @@ def checkpoint_of(run: RunFolder, epoch: int) -> Path:
 
 
 def checkpoints(run: RunFolder) -> dict[int, Path]:
-    """Checkpoint files by epoch, as the record tells them; those only found in the folder by their number."""
-    found: dict[int, Path] = {}
-    if run.checkpoints.is_dir():
-        for path in run.checkpoints.iterdir():
-            if (match := _EPOCH.search(path.name)) and not path.name.startswith("."):
-                found[int(match[1])] = path
-    for event in EventReader(run.events).poll():
-        epoch, file = event.get("epoch"), event.get("file")
-        if event.name == "checkpoint" and isinstance(epoch, int) and isinstance(file, str):
-            for path in (run.path / file, run.checkpoints / file):
-                if path.resolve().is_relative_to(run.path.resolve()) and path.is_file():
-                    found[epoch] = path
-                    break
-    return found
+    """The checkpoint files of whole epochs, by epoch; those saved on request in between are named by their step."""
+    if not run.checkpoints.is_dir():
+        return {}
+    matches = ((_EPOCH.fullmatch(path.name), path) for path in run.checkpoints.iterdir())
+    return {int(match[1]): path for match, path in matches if match}
 
 
 def trigger_words(run: RunFolder) -> str:

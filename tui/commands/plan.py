@@ -1,0 +1,96 @@
+"""`lorasmith plan new` and `lorasmith import-preset`: plan files a person then edits."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from engine.errors import LorasmithError, PlanError, shown
+from engine.files import write_atomic
+from engine.plan import Plan
+from engine.plan_checks import check_plan
+from engine.plan_file import effective_words, plan_from_text, write_plan
+from tui.text import home_path, plain, say, say_json
+
+
+def new(asked: Namespace) -> int:
+    """Writes the recipe of a kind with the pictures filled in, fitted to the card that is here."""
+    from engine.estimate import cards, estimate_plan
+    from engine.presets import new_plan_text
+    from tui.commands.estimate import steps_words
+
+    path = _free(asked.out or Path(f"{asked.kind}.toml"))
+    if not asked.images.expanduser().exists():
+        raise PlanError(f"there is no folder {shown(asked.images)}: give the one that holds your pictures")
+    seen = cards()
+    text = new_plan_text(
+        asked.kind, asked.images, instance_prompt=asked.trigger, class_prompt=asked.class_prompt, base=asked.base,
+        vram_gb=seen[0].total / 1e9 if seen else None,
+    )  # fmt: skip
+    plan = plan_from_text(text, path, folder=path.parent)
+    _write(path, text)
+    say(f"Wrote {home_path(path)}, a plan for: {plan.subject.kind}.")
+    _tell_findings(plan)
+    try:
+        report = estimate_plan(plan).report
+    except LorasmithError as error:
+        say(f"warning: {shown(error)}")
+    else:
+        say(f"Steps: {steps_words(report)}.")
+    say(f"Rank {plan.network.rank}, {effective_words(plan)}.")
+    _say_next(path, plan)
+    return 0
+
+
+def _say_next(path: Path, plan: Plan) -> None:
+    """What is worth editing first, and the commands that follow."""
+    edit = [] if plan.subject.instance_prompt and plan.subject.class_prompt else ["instance_prompt and class_prompt"]
+    edit += ["base.model", "samples.prompts"]
+    say(f"Look over {', '.join(edit)}; every value has its comment. Then:")
+    for verb in ("estimate", "train"):
+        say(f"lorasmith {verb} {home_path(path)}", indent=2, raw=True)
+
+
+def import_preset(asked: Namespace) -> int:
+    """Turns a kohya GUI preset into a plan and accounts for every key of it."""
+    from engine.kohya_preset import import_kohya, report_lines
+
+    path = _free(asked.out)
+    imported = import_kohya(asked.file)
+    _write(path, write_plan(imported.plan, head=f"A lorasmith plan, from the kohya preset {shown(asked.file.name)}."))
+    if asked.json:
+        say_json({"plan": str(path), "taken": plain(imported.taken), "left": plain(imported.left),
+                  "notes": list(imported.notes)})  # fmt: skip
+        return 0
+    say("\n".join(report_lines(imported)), raw=True)
+    say(f"\nWrote {home_path(path)}.")
+    _tell_findings(imported.plan)
+    _say_next(path, imported.plan)
+    return 0
+
+
+def _tell_findings(plan: Plan) -> None:
+    """What must be put right or thought over in a plan that was just written."""
+    for finding in check_plan(plan):
+        if finding.severity != "note":
+            word = "to put right" if finding.severity == "error" else "warning"
+            say(f"{word}: {shown(finding.sentence)}")
+
+
+def _free(out: Path) -> Path:
+    path = out.expanduser().absolute()
+    if path.is_dir():
+        raise PlanError(f"{shown(path)} is a folder: name the file to write, such as {shown(path / 'plan.toml')}")
+    if path.exists() or path.is_symlink():
+        raise PlanError(f"{shown(path)} exists and is not overwritten: choose another name with --out")
+    if not path.parent.is_dir():
+        raise PlanError(f"there is no folder {shown(path.parent)}: make it first, or choose another")
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        write_atomic(path, text)
+    except OSError as error:
+        where = shown(path)
+        raise PlanError(f"cannot write {where} ({error.strerror}): choose another folder, or make room") from error
