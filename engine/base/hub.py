@@ -36,7 +36,7 @@ from engine.errors import BaseModelError, shown
 try:
     import httpx2 as httpx  # huggingface_hub's HTTP client since 2.0
 except ImportError:
-    import httpx
+    import httpx  # pyright: ignore[reportMissingImports]
 
 Report = Callable[[int, int], None]  # bytes done, bytes in all
 

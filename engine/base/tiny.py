@@ -118,9 +118,11 @@ def _vae() -> AutoencoderKL:
     )
     # A trained VAE is all but certain of its latents (small deviation) and they have about unit spread once
     # scaled, which the noise schedule relies on; random weights are made to look so.
+    last = vae.quant_conv
+    assert last is not None and last.bias is not None
     with torch.no_grad():
-        vae.quant_conv.weight[4:].zero_()
-        vae.quant_conv.bias[4:].fill_(-10)
+        last.weight[4:].zero_()
+        last.bias[4:].fill_(-10)
         latents = vae.encode(torch.rand(8, 3, NATIVE_RESOLUTION, NATIVE_RESOLUTION) * 2 - 1).latent_dist.mean
     vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 4))
     return vae

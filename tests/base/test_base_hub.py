@@ -206,6 +206,13 @@ def test_no_network(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "cannot be reached" in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_offline_mode_is_obeyed(server: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BaseModelError, match="HF_HUB_OFFLINE"):
+        open_base(REPO)
+    assert server.served == []
+
+
 def test_two_downloads_do_not_mix(server: StandIn, own_home: Path) -> None:
     folder = own_home / "bases" / "someone--tiny-sdxl"
     folder.mkdir(parents=True)
