@@ -66,7 +66,7 @@ def _command(folder: RunFolder, verb: str, processes: int, token: str) -> list[s
     return [sys.executable, "-P", *workers, *work]
 
 
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+def engine_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The caller's, with this installation's `engine` in front where it is a checkout, never a namesake."""
     # torchrun starts its workers without -P, and the working directory must not be searched there either.
     env = {name: value for name, value in os.environ.items() if name not in _OTHER_RANKS}
@@ -92,7 +92,7 @@ def _hand_off(folder: RunFolder, verb: str, command: list[str], token: str, extr
             stdout=log,
             stderr=log,
             cwd=folder.path,
-            env=_environment(extra_env),
+            env=engine_environment(extra_env),
             start_new_session=True,
         )
         try:

@@ -1,0 +1,87 @@
+"""The sampling loop against diffusers' own SDXL pipeline, and what a drawn PNG says of itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy
+import pytest
+import torch
+from diffusers import StableDiffusionXLPipeline
+from PIL import Image
+
+from engine.base.encode import decode, encode_texts
+from engine.base.load import open_base
+from engine.draw.sampling import Drawing, Prompt, draw_latents, starting_noise
+from engine.runs.launch import engine_environment
+
+
+@pytest.fixture
+def base():
+    return open_base("demo")
+
+
+@pytest.fixture
+def pipeline(base):
+    encoders = base.load_text_encoders(torch.float32)
+    tokenizers = base.tokenizers()
+    pipe = StableDiffusionXLPipeline(
+        vae=base.load_vae(torch.float32), text_encoder=encoders[0], text_encoder_2=encoders[1],
+        tokenizer=tokenizers[0], tokenizer_2=tokenizers[1], unet=base.load_unet(torch.float32),
+        scheduler=base.scheduler(), add_watermarker=False,
+    )  # fmt: skip
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def encoded(pipe, texts):
+    tokenizers, encoders = (pipe.tokenizer, pipe.tokenizer_2), (pipe.text_encoder, pipe.text_encoder_2)
+    with torch.no_grad():
+        return [Prompt(*encode_texts(tokenizers, encoders, [text], 75)) for text in texts]
+
+
+@pytest.mark.parametrize("sampler", ["euler", "dpmpp_2m", "ddim"])
+def test_draws_what_the_sdxl_pipeline_draws(base, pipeline, sampler):
+    pipeline.scheduler = base.scheduler(sampler)
+    drawings = [Drawing((64, 48), 5, 4.0, seed) for seed in (7, 8)]
+    prompt, negative = encoded(pipeline, ["a red apple", "blurred"])
+    latents = draw_latents(
+        pipeline.unet, base.scheduler(sampler), [prompt, prompt], negative, drawings, vae_scale=base.vae_scale
+    )
+    channels = pipeline.unet.config.in_channels
+    theirs = pipeline(
+        "a red apple", negative_prompt="blurred", width=64, height=48, num_inference_steps=5, guidance_scale=4.0,
+        latents=torch.cat([starting_noise(d, channels, base.vae_scale) for d in drawings]),
+        num_images_per_prompt=2, output_type="latent", original_size=(48, 64), target_size=(48, 64),
+    ).images  # fmt: skip
+    assert torch.allclose(latents, theirs, atol=2e-4), (latents - theirs).abs().max()
+
+
+def test_a_seed_draws_the_same_picture_in_any_batch(base, pipeline):
+    prompts = encoded(pipeline, ["a red apple", "a blue car", ""])
+    drawings = [Drawing((64, 64), 4, 5.0, 3), Drawing((64, 64), 4, 5.0, 4)]
+    together = draw_latents(
+        pipeline.unet, base.scheduler("euler_a"), prompts[:2], prompts[2], drawings, vae_scale=base.vae_scale
+    )
+    alone = draw_latents(
+        pipeline.unet, base.scheduler("euler_a"), prompts[1:2], prompts[2], drawings[1:], vae_scale=base.vae_scale
+    )
+    assert torch.allclose(together[1:], alone, atol=1e-4)
+    assert decode(pipeline.vae, alone).shape == (1, 64, 64, 3)
+
+
+def test_the_command_writes_a_png_that_says_how_it_was_made(tmp_path):
+    to = tmp_path / "apple.png"
+    command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to), "--steps", "2", "--seed", "9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
+    assert done.returncode == 0, done.stderr
+    with Image.open(to) as picture:
+        assert numpy.asarray(picture).shape == (64, 64, 3)
+        assert picture.text["parameters"].startswith("a red apple\nSteps: 2, Sampler: Euler, CFG scale: 5, Seed: 9")
+
+
+def test_a_size_the_base_cannot_draw_is_refused(tmp_path):
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(tmp_path / "x.png"), "--size", "65x64"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
+    assert done.returncode == 1 and "multiples of" in done.stderr and "Traceback" not in done.stderr
