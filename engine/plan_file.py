@@ -173,7 +173,7 @@ def _resolved(key: str, value: Any, folder: Path | None) -> Any:
     """A path made absolute: `~` is the home folder, a relative path starts at the plan file's folder."""
     if not isinstance(value, str) or not value:
         return value
-    is_folder, is_model = key.rpartition(".")[0] in FOLDER_TYPES, key in ("base.model", "base.vae")
+    is_folder, is_model = key.endswith(".folders.path"), key in ("base.model", "base.vae")
     if not (is_folder or is_model):
         return value
     if folder is None:
@@ -372,8 +372,21 @@ def update_text(text: str, changes: Mapping[str, Any]) -> str:
         if key in FOLDER_TYPES:
             _replace_folders(table, value)
         else:
-            table[name] = tomlkit.value(toml_value(key, normal(key, value)))
+            _replace_value(table, name, tomlkit.value(toml_value(key, normal(key, value))))
     return _fresh_figures(tomlkit.dumps(document))
+
+
+def _replace_value(section: Any, name: str, item: Any) -> None:
+    """Sets a value; a comment behind it stays in its column if there is room."""
+    from tomlkit.container import Container
+
+    container = getattr(section, "value", None)  # a table written in several places has none
+    old = container.item(name).as_string() if isinstance(container, Container) and name in section else None
+    section[name] = item
+    if old is not None and isinstance(container, Container) and "\n" not in old + item.as_string():
+        trivia = container.item(name).trivia
+        if trivia.comment:
+            trivia.comment_ws = " " * max(1, len(old) + len(trivia.comment_ws) - len(item.as_string()))
 
 
 def _replace_folders(section: Any, folders: Iterable[Any]) -> None:
