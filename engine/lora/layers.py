@@ -144,7 +144,8 @@ class LoraConv2d(_Adapted, PeftConv2d):
         if keep is not None:
             projected = projected * keep
         # The scale goes into the small factor: scaling the update itself would cost a pass over all pixels.
-        scaled = (up * (self.scaling[ADAPTER] * self.controls.multiplier)).to(projected.dtype)
+        wider = up.to(torch.promote_types(up.dtype, projected.dtype))
+        scaled = (wider * (self.scaling[ADAPTER] * self.controls.multiplier)).to(projected.dtype)
         return out + functional.conv2d(projected, scaled)
 
 

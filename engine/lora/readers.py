@@ -123,6 +123,9 @@ def _a1111_name(name: str, layers: int) -> str:
             rest = dict(_RESNET_PARTS).get(rest, rest).replace(".", "_")
         index = count * block + layer + (1 if side == "down" else 0)
         return f"diffusion_model_{'input' if side == 'down' else 'output'}_blocks_{index}_{int(kind[0] == 'a')}_{rest}"
+    if found := re.fullmatch(r"lora_unet_mid_block_(attentions|resnets)_(\d+)_(.+)", name):
+        slot = 1 if found[1] == "attentions" else 2 * int(found[2])
+        return f"diffusion_model_middle_block_{slot}_{dict(_RESNET_PARTS).get(found[3], found[3]).replace('.', '_')}"
     if found := re.fullmatch(r"lora_unet_down_blocks_(\d+)_downsamplers_0_conv", name):
         return f"diffusion_model_input_blocks_{count * (int(found[1]) + 1)}_0_op"
     if found := re.fullmatch(r"lora_unet_up_blocks_(\d+)_upsamplers_0_conv", name):

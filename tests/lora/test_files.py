@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 import safetensors.torch
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, StableDiffusionXLPipeline
+from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.lora.layer import LoraLayer
 from safetensors import safe_open
 
 from engine.errors import LorasmithError
 from engine.lora.attach import attach
-from engine.lora.file import apply_lora, load_lora, save_lora
+from engine.lora.file import DTYPE, apply_lora, load_lora, save_lora
 from engine.lora.verify import verify
 from engine.plan import Network
 
@@ -58,29 +61,44 @@ def trained(tiny, randomize):
     return make
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize(("precision", "atol"), [("fp32", 2e-6), ("fp16", 3e-3)])
-def test_diffusers_draws_the_same_from_the_file(trained, tiny, unet_inputs, tmp_path, name, precision, atol):
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "fp32") for name in NETWORKS), ("locon", "fp16"), ("text encoders", "bf16")]
+)
+def test_diffusers_draws_the_same_from_the_file(trained, tiny, unet_inputs, tmp_path, name, precision):
     models, adapter = trained(NETWORKS[name])
     path = tmp_path / "thing.safetensors"
     save_lora(adapter, path, precision, {"ss_output_name": "thing"})
-    expected = _outputs(models, unet_inputs())
     fresh = tiny()
     base = _outputs(fresh, unet_inputs())
     _pipeline(fresh).load_lora_weights(path)
     drawn = _outputs(fresh, unet_inputs())
+    # What a 16-bit file can hold of the trained weights is their rounding: the drawing must be that one's.
+    adapter.load_state({key: t.to(DTYPE[precision]).float() for key, t in adapter.state().items()})
+    expected = _outputs(models, unet_inputs())
     assert not torch.allclose(expected[0], base[0], atol=1e-2)
     assert torch.equal(expected[1], base[1]) == (name != "text encoders")
     for ours, theirs in zip(expected, drawn, strict=True):
-        assert torch.allclose(ours, theirs, atol=atol)
-    from peft.tuners.lora.layer import LoraLayer
-
-    loaded = sum(isinstance(m, LoraLayer) for model in (fresh.unet, *fresh.text_encoders) for m in model.modules())
-    assert loaded == len(adapter.modules)
+        assert torch.allclose(ours, theirs, atol=5e-6)
+    loaded = [m for model in (fresh.unet, *fresh.text_encoders) for m in model.modules() if isinstance(m, LoraLayer)]
+    assert len(loaded) == len(adapter.modules)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "fp32"])
+def test_a_16_bit_file_of_a_usual_lora_draws_nearly_the_trained_picture(tiny, unet_inputs, randomize, tmp_path):
+    models = tiny()
+    adapter = attach(models.unet, (), Network(rank=4), seed=0)
+    randomize(adapter, size=0.02)
+    save_lora(adapter, tmp_path / "a.safetensors", "fp16", {})
+    fresh = tiny()
+    _pipeline(fresh).load_lora_weights(tmp_path / "a.safetensors")
+    with torch.no_grad():
+        assert torch.allclose(
+            models.unet(**unet_inputs()).sample, fresh.unet(**unet_inputs()).sample, atol=3e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), zip(NETWORKS, ("fp16", "bf16", "fp32", "fp16", "bf16", "fp16"), strict=True)
+)
 def test_verification_of_each_network(trained, tmp_path, name, precision):
     _, adapter = trained(NETWORKS[name])
     save_lora(adapter, tmp_path / "a.safetensors", precision, {})
@@ -114,7 +132,8 @@ def test_applying_a_file_draws_what_was_trained(trained, tiny, unet_inputs, tmp_
     fresh = tiny()
     base = _outputs(fresh, unet_inputs())
     file = load_lora(path)
-    assert file.metadata["ss_output_name"] == "thing" and file.ranks == ((4, 2) if "conv_rank=2" in repr(network) else (4,))
+    assert file.metadata["ss_output_name"] == "thing"
+    assert file.ranks == ((4, 2) if network.conv_rank == 2 else (4,))
     applied = apply_lora(file, fresh.unet, fresh.text_encoders)
     assert applied.modules.keys() == adapter.modules.keys() and applied.unmatched == ()
     for ours, theirs in zip(_outputs(models, unet_inputs()), _outputs(fresh, unet_inputs()), strict=True):
@@ -124,8 +143,6 @@ def test_applying_a_file_draws_what_was_trained(trained, tiny, unet_inputs, tmp_
 
 
 def test_dora_through_pefts_own_loader(trained, tiny, unet_inputs, tmp_path):
-    from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
-
     models, adapter = trained(Network(rank=4, alpha=2, dora=True))
     path = tmp_path / "a.safetensors"
     save_lora(adapter, path, "fp32", {})
@@ -215,8 +232,6 @@ def test_the_file_holds_what_its_format_says(trained, tmp_path):
     assert alpha.shape == () and float(alpha) == 1.0
     assert len(metadata["sshs_model_hash"]) == 64 and len(metadata["sshs_legacy_hash"]) == 8
     body = path.read_bytes()
-    import hashlib
-
     weights = body[8 + int.from_bytes(body[:8], "little") :]
     assert hashlib.sha256(weights).hexdigest() == metadata["sshs_model_hash"]
 

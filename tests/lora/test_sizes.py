@@ -9,8 +9,9 @@ import pytest
 
 from engine.lora.attach import attach
 from engine.lora.file import save_lora
+from engine.lora.targets import text_encoder_targets, unet_targets
 from engine.plan import Network
-from engine.sizes import lora_size
+from engine.sizes import lora_size, text_encoder_weights, unet_weights
 
 NETWORKS = {
     "transformer": Network(),
@@ -30,15 +31,20 @@ def _size(models, network, precision, **more):
     return lora_size(_config(models.unet), _config(models.te1), _config(models.te2), network, precision, **more)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "dora"])
-def test_modules_and_parameters_are_those_of_the_real_models(sdxl_shape, name):
-    network = NETWORKS[name]
-    size = _size(sdxl_shape, network, "fp16")
-    adapter = attach(sdxl_shape.unet, sdxl_shape.text_encoders, network, seed=0)
-    counted = {part: sum(m.part == part for m in adapter.modules.values()) for part in ("unet", "te1", "te2")}
-    assert (size.modules_unet, size.modules_te1, size.modules_te2) == tuple(counted.values())
-    groups = (adapter.parameters_unet(), adapter.parameters_te1(), adapter.parameters_te2())
-    assert size.parameters == sum(p.numel() for group in groups for p in group)
+@pytest.mark.parametrize("targets", ["transformer", "attention", "locon"])
+def test_every_weight_has_the_shape_that_the_real_unet_has(sdxl_shape, targets):
+    real = {t.path: tuple(t.module.weight.shape) for t in unet_targets(sdxl_shape.unet, targets)}
+    config = dict(sdxl_shape.unet.config)
+    assert {w.path: w.shape for w in unet_weights(config, Network(targets=targets))} == real
+
+
+@pytest.mark.parametrize("which", ["te1", "te2"])
+def test_every_text_encoder_weight_has_its_real_shape(sdxl_shape, which):
+    encoder = getattr(sdxl_shape, which)
+    real = {
+        t.path.removeprefix("text_model."): tuple(t.module.weight.shape) for t in text_encoder_targets(encoder)
+    }
+    assert {w.path: w.shape for w in text_encoder_weights(encoder.config.to_dict())} == real
 
 
 @pytest.mark.parametrize(
@@ -57,8 +63,9 @@ def test_sdxl_files_have_the_known_sizes(sdxl_shape, network, precision, megabyt
     assert _size(sdxl_shape, network, precision).file_bytes / 1e6 == pytest.approx(megabytes, rel=0.01)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "bf16") for name in NETWORKS), ("locon", "fp32"), ("dora", "fp32")]
+)
 def test_a_written_file_has_the_predicted_size(tiny, tmp_path: Path, name, precision):
     models, metadata = tiny(), {"ss_output_name": "thing"}
     adapter = attach(models.unet, models.text_encoders, NETWORKS[name], seed=0)
