@@ -6,18 +6,19 @@ import argparse
 import sys
 from pathlib import Path
 
+from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
 
 
 def main() -> int:
     """Draws one picture; 0 when it is written, 1 with a sentence on stderr otherwise."""
     asked = _parser().parse_args()
+    prepare_environment()
     from engine.draw.picture import PictureRequest, draw_picture
 
-    size = tuple(int(side) for side in asked.size.lower().split("x")) if asked.size else None
     request = PictureRequest(
         prompt=asked.prompt, to=asked.to, base=asked.base, lora=asked.lora, negative=asked.negative,
-        seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=size,  # type: ignore[arg-type]
+        seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=asked.size,
     )  # fmt: skip
     try:
         said = draw_picture(request)
@@ -41,15 +42,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--cfg", type=float, default=5.0)
-    parser.add_argument("--size", type=_size, default="")
+    parser.add_argument("--size", type=_size)
     return parser
 
 
-def _size(text: str) -> str:
+def _size(text: str) -> tuple[int, int]:
     width, cross, height = text.lower().partition("x")
     if not (cross and width.isdigit() and height.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, e.g. 1024x768")
-    return text
+    return int(width), int(height)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One picture from a prompt: the base is opened, its parts are loaded one at a time, and the PNG says how it was made."""
+"""One picture from a prompt: parts are loaded one at a time, and the PNG says how it was made."""
 
 from __future__ import annotations
 
@@ -53,10 +53,8 @@ def draw_picture(request: PictureRequest) -> str:
             Prompt(*encode_texts(tokenizers, encoders, [text], 225)) for text in (request.prompt, request.negative)
         )
     drawing = Drawing(size, request.steps, request.cfg, request.seed)
-    latents = draw_latents(
-        unet, base.scheduler(), [_cut(prompt, request.prompt, tokenizers)], _cut(negative, request.negative, tokenizers),
-        [drawing], vae_scale=base.vae_scale,
-    )  # fmt: skip
+    prompt, negative = _cut(prompt, request.prompt, tokenizers), _cut(negative, request.negative, tokenizers)
+    latents = draw_latents(unet, base.scheduler(), [prompt], negative, [drawing], vae_scale=base.vae_scale)
     vae = base.load_vae(torch.float32, device)
     save_png(decode(vae, latents)[0], request.to, _parameters(request, drawing, base))
     return said
