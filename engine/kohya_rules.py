@@ -321,7 +321,7 @@ def _resolution(reading: Reading, key: str, value: Any) -> None:
         reading.leave(key, 'not a size such as "1024,1024"', matters=True)
         return
     known = [side for side in sides if side is not None]
-    side = round(math.sqrt(known[0] * known[-1]))
+    side = round(math.sqrt(known[0]) * math.sqrt(known[-1]))
     if side < 768 and as_boolean(reading.values.get("sdxl")) is not True:
         reading.leave(key, "a size for SD 1.5; SDXL's own is used", matters=True)
         return
