@@ -276,8 +276,12 @@ def _listed_twice(candidates: Iterable[_Candidate]) -> list[Problem]:
     for candidate in candidates:
         roles[os.path.realpath(candidate.path)].append(candidate)
     return [
-        Problem(group[0].path, f"{shown(group[0].name)} is reached {len(group)} times, through the folders given or links, and is "
-                "trained as often: give it once.", "warning")
+        Problem(
+            group[0].path,
+            f"{shown(group[0].name)} is reached {len(group)} times, through the folders given or links, and is trained "
+            "as often: give it once.",
+            "warning",
+        )
         for group in roles.values()
         if len(group) > 1
-    ]  # fmt: skip
+    ]

@@ -91,15 +91,17 @@ def count_steps(
     if not counts:
         return Steps(0, 0, 0, ())
     each: list[int] = []
-    first_micro = 0
-    while sum(each) < steps if steps else len(each) < epochs:
+    first_micro = total = 0
+    while total < steps if steps else len(each) < epochs:
         micro = _micro_steps(counts + Counter(_slice_shapes(turns, class_need, len(each))), batch)
         first_micro = first_micro or micro
         each.append(math.ceil(micro / accumulation))
+        total += each[-1]
     per_epoch = each[0] if each else 0
-    if steps:
-        each[-1] -= sum(each) - steps
-    return Steps(per_epoch, sum(each), first_micro, tuple(each))
+    if steps:  # the last epoch ends where the steps do
+        each[-1] -= total - steps
+        total = steps
+    return Steps(per_epoch, total, first_micro, tuple(each))
 
 
 def class_need(train_items: int, ratio: float) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import stat
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -19,6 +21,18 @@ MAX_ENTRIES = 100_000
 MAX_GROWTH = 20
 ALWAYS_ALLOWED = 2 * 2**30
 _CHUNK = 1 << 20
+# What zipfile and its decompressors raise on damaged archives (NotImplementedError is a RuntimeError,
+# UnicodeDecodeError a ValueError).
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ def unpack(path: Path, cache: Path) -> Unpacked:
             target = cache / digest[:32]
             if not target.is_dir():
                 _unpack_all(archive, safe, target, _allowance(path, safe, called), called)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise DatasetError(f"{called} is a damaged or unreadable archive ({shown(error)}): pack it anew.") from error
     except OSError as error:
         raise DatasetError(

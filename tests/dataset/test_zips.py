@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zipfile
 from pathlib import Path
@@ -98,3 +99,30 @@ def test_damaged_and_encrypted_archives_leave_nothing_behind(tmp_path: Path) -> 
         with pytest.raises(DatasetError, match=words):
             scan([Folder(tmp_path / name)], RULES, unpack_to=tmp_path / "cache")
     assert not (tmp_path / "cache").exists() or list((tmp_path / "cache").iterdir()) == []
+
+
+def test_any_damage_to_an_archive_is_one_sentence(tmp_path: Path) -> None:
+    chance = random.Random(4)
+    made = []
+    for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w", method) as whole:
+            whole.writestr("a/b.bin", bytes(range(200)) * 3)
+            whole.writestr("ä.txt", "hello")
+        made.append(stream.getvalue())
+    outcomes = set()
+    for turn in range(400):
+        data = bytearray(chance.choice(made))
+        for _ in range(chance.choice([1, 2, 5])):
+            data[chance.randrange(4, len(data))] = chance.choice([0, 46, 47, 255])
+        path = tmp_path / "damaged.zip"
+        path.write_bytes(data)
+        try:
+            zips.unpack(path, tmp_path / "cache")
+            outcomes.add("unpacked")
+        except DatasetError as error:
+            assert "damaged.zip" in str(error) and "\n" not in str(error), turn
+            outcomes.add("refused")
+    assert outcomes == {"unpacked", "refused"}
+    assert not [left for left in (tmp_path / "cache").iterdir() if left.name.startswith(".")]
+    assert {left.name for left in tmp_path.iterdir()} == {"damaged.zip", "cache"}
