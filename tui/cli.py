@@ -131,6 +131,7 @@ def _draw(parser: Parser) -> None:
     parser.add_argument("--to", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--base", default="demo", metavar="MODEL", help="what to draw with (demo)")
     parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA to draw with")
+    parser.add_argument("--negative", metavar="PROMPT", help="what the picture should not show")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same picture (0)")
     parser.add_argument("--steps", type=_positive, metavar="N", help="sampling steps")
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 import textwrap
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 WIDTH = 80
+_KEPT_SPACE = "\0"  # what `shown` lets through nowhere
 
 
 def say(
@@ -30,8 +32,9 @@ def say(
 
 
 def wrapped(text: str, *, indent: int = 0, hang: int | None = None) -> list[str]:
-    """The lines `say` prints; a line break in the text stays one."""
+    """The lines `say` prints; a line break in the text stays one, a `command` is never broken (it is copied)."""
     lines: list[str] = []
+    text = re.sub(r"`[^`\n]+`", lambda quoted: quoted[0].replace(" ", _KEPT_SPACE), text)
     later = " " * (indent if hang is None else hang)
     for part in text.split("\n") or [""]:
         first = " " * indent if not lines else later
@@ -39,7 +42,7 @@ def wrapped(text: str, *, indent: int = 0, hang: int | None = None) -> list[str]
             part, WIDTH, initial_indent=first, subsequent_indent=later,
             break_long_words=False, break_on_hyphens=False,
         ) or [""]  # fmt: skip
-    return lines
+    return [line.replace(_KEPT_SPACE, " ") for line in lines]
 
 
 def say_json(value: object) -> None:

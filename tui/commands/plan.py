@@ -30,13 +30,11 @@ def new(asked: Namespace) -> int:
     plan = plan_from_text(text, path, folder=path.parent)
     _write(path, text)
     say(f"Wrote {home_path(path)}, a plan for: {plan.subject.kind}.")
-    _tell_findings(plan)
-    try:
-        report = estimate_plan(plan).report
-    except LorasmithError as error:
-        say(f"warning: {shown(error)}")
-    else:
-        say(f"Steps: {steps_words(report)}.")
+    if _tell_findings(plan):
+        try:
+            say(f"Steps: {steps_words(estimate_plan(plan).report)}.")
+        except LorasmithError as error:
+            say(f"warning: {shown(error)}")
     say(f"Rank {plan.network.rank}, {effective_words(plan)}.")
     _say_next(path, plan)
     return 0
@@ -69,12 +67,13 @@ def import_preset(asked: Namespace) -> int:
     return 0
 
 
-def _tell_findings(plan: Plan) -> None:
-    """What must be put right or thought over in a plan that was just written."""
-    for finding in check_plan(plan):
-        if finding.severity != "note":
-            word = "to put right" if finding.severity == "error" else "warning"
-            say(f"{word}: {shown(finding.sentence)}")
+def _tell_findings(plan: Plan) -> bool:
+    """Says what must be put right or thought over in a plan just written; True where nothing stands in its way."""
+    findings = [finding for finding in check_plan(plan) if finding.severity != "note"]
+    for finding in findings:
+        word = "to put right" if finding.severity == "error" else "warning"
+        say(f"{word}: {shown(finding.sentence)}")
+    return not any(finding.severity == "error" for finding in findings)
 
 
 def _free(out: Path) -> Path:

@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 
 from engine.errors import LorasmithError
-from engine.runs.launch import _environment as engine_environment
+from engine.runs.launch import engine_environment
 
 
 def bench(asked: Namespace) -> int:
@@ -23,6 +23,7 @@ def draw(asked: Namespace) -> int:
     """Draws one picture."""
     options = [f"--to={asked.to.expanduser().absolute()}", f"--seed={asked.seed}", f"--base={asked.base}"]
     options += [f"--lora={asked.lora.expanduser().absolute()}"] if asked.lora else []
+    options += [f"--negative={asked.negative}"] if asked.negative else []
     options += [f"--steps={asked.steps}"] if asked.steps else []
     options += [f"--cfg={asked.cfg}"] if asked.cfg is not None else []
     options += [f"--size={asked.size}"] if asked.size else []
