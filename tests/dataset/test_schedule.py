@@ -59,7 +59,7 @@ def simulated(train: list[Item], pool: list[Item], need: int, batch: int, accumu
 
 def test_steps_are_what_the_loader_makes_of_any_set() -> None:
     chance = random.Random(1)
-    for _ in range(150):
+    for _ in range(80):
         train = items({shape: chance.randint(0, 30) for shape in SHAPES})
         if not train:
             continue
