@@ -68,15 +68,18 @@ def is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in ("", "none", "null"))
 
 
+_LARGEST = 1e15  # beyond it no setting makes sense, and products of two stay finite below
+
+
 def as_number(value: Any) -> float | None:
-    """The number a value stands for; None if it stands for none."""
+    """The number a value stands for; None if it stands for none, or for an absurd one."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
         number = float(value)
     except (ValueError, OverflowError):
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and abs(number) < _LARGEST else None
 
 
 def as_boolean(value: Any) -> bool | None:

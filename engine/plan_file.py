@@ -392,10 +392,12 @@ def _replace_value(section: Any, name: str, item: Any) -> None:
 def _replace_folders(section: Any, folders: Iterable[Any]) -> None:
     """Changes [[section.folders]] table by table, so that comments stay with the folder they stand beside."""
     import tomlkit
+    from tomlkit.container import OutOfOrderTableProxy
     from tomlkit.items import AoT
 
     old = section.get("folders")
-    if not isinstance(old, AoT):
+    # Written inline, or in several places of the text, it cannot be changed table by table.
+    if not isinstance(old, AoT) or isinstance(section, OutOfOrderTableProxy):
         section.pop("folders", None)
         old = tomlkit.aot()
     values = [dataclasses.asdict(one) for one in folders]

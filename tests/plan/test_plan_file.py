@@ -139,6 +139,29 @@ def test_changing_a_text_keeps_comments_order_and_spacing() -> None:
     assert plan_from_text(none).pictures.folders == () and plan_from_text(none).length.epochs == 3
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'network = {rank = 8, alpha = 4}\npictures.folders = [{path = "a"}]\n',
+        'network.rank = 8\n[pictures]\nfolders = [ {path="a", repeats=2}, ]\n',
+        '[[pictures.folders]]\npath="x"\n[network]\nrank=4\n[[pictures.folders]]\npath="y"\n',
+        '[[pictures.folders]]\npath="a"\n[length]\nepochs = 3\n[pictures]\nflip=true',
+        "# only a comment",
+        "",
+    ],
+)
+def test_any_way_of_writing_a_plan_can_be_changed(text: str) -> None:
+    plan = plan_from_text(text)
+    for changes in (
+        {"network.rank": 16},
+        {"network.dropout": 0.1, "pictures.flip": False},
+        {"pictures.folders": (PictureFolder("z"), PictureFolder("w", 3))},
+        {"pictures.folders": ()},
+        {"length.epochs": 5, "samples.prompts": ("a", "b")},
+    ):
+        assert plan_from_text(update_text(text, changes)) == with_changes(plan, changes)
+
+
 def test_relative_pictures_lie_beside_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "models" / "mine").mkdir(parents=True)
