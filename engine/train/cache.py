@@ -87,7 +87,9 @@ class Cache:
         return self.folder / f"{name}.safetensors"
 
 
-def cache_texts(cache: Cache, texts: Iterable[str], tokenizers, encoders, max_tokens: int, encoders_id: str, report) -> None:
+def cache_texts(
+    cache: Cache, texts: Iterable[str], tokenizers, encoders, max_tokens: int, encoders_id: str, report
+) -> None:
     """Encodes what is missing; `report(done, total)` counts all texts, so a resumed run starts where it stopped."""
     wanted = list(dict.fromkeys(texts))
     missing = [text for text in wanted if text_name(text, max_tokens, encoders_id) not in cache]

@@ -45,7 +45,11 @@ class Examples:
 
 
 def build_examples(
-    plan: Plan, pictures: tuple[Picture, ...], rules: BucketRules, caption_rules: CaptionRules, chosen: tuple[Picture, ...]
+    plan: Plan,
+    pictures: tuple[Picture, ...],
+    rules: BucketRules,
+    caption_rules: CaptionRules,
+    chosen: tuple[Picture, ...],
 ) -> Examples:
     """Fits every picture and writes the text it is trained with; pictures no bucket can hold are named, not lost.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from engine.dataset.schedule import held_out, with_repeats
 from engine.errors import DatasetError, shown
 from engine.lora.attach import attach
 from engine.plan import Plan
-from engine.runs.job import Job
+from engine.runs.job import Job, Stopped
 from engine.train.batches import Batches
 from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key
 from engine.train.examples import Example, Examples, build_examples
@@ -48,7 +49,7 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
     device = accelerator.device
     job.stage("opening the base model")
     base = open_base(plan.base.model, vae=plan.base.vae or None, **_stated(plan),
-                     report=lambda done, total: job.stage("downloading the base model", done, total))
+                     report=_progress(job, "downloading the base model"))
     resolved = resolve(
         plan, device,
         native_resolution=base.native_resolution, native_step=base.bucket_step,
@@ -81,7 +82,9 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         if plan.network.train_text_encoders:
             encoders = base.load_text_encoders(resolved.base_dtype, device)
         else:
-            _cache_all_texts(job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device)
+            _cache_all_texts(
+                job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device
+            )
         vae = _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, device)
     if sampler is not None:
         sampler.vae = vae
@@ -107,6 +110,17 @@ def cache_identity(base: Base, resolved: Resolved) -> tuple[str, str]:
     return f"{base.hash}:{base.vae_name or 'own'}", f"{base.hash}:{resolved.base_dtype}"
 
 
+def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
+    """Tells a stage's count, and ends the run there when it was asked to stop: what is cached stays cached."""
+
+    def report(done: int, total: int) -> None:
+        job.stage(stage, done, total)
+        if job.poll().stop:
+            raise Stopped
+
+    return report
+
+
 def _stated(plan: Plan) -> dict[str, Any]:
     """What the plan says of the base's prediction, where it does not leave it to the base."""
     choice = plan.base
@@ -124,7 +138,7 @@ def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
     return scan(
         folders,
         resolved.captions,
-        report=lambda done, total: job.stage("reading the pictures", done, total),
+        report=_progress(job, "reading the pictures"),
         unpack_to=job.folder.cache / "unpacked",
     )
 
@@ -152,7 +166,9 @@ def _check_examples(job: Job, plan: Plan, dataset: Dataset, examples: Examples) 
         )
 
 
-def _cache_all_texts(job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device) -> None:
+def _cache_all_texts(
+    job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device
+) -> None:
     """Encodes every text the run can meet, and the sample prompts, then lets the encoders go."""
     texts = [text for example in schedule.met(examples) for text in example.texts]
     if plan.captions.dropout:
@@ -160,7 +176,7 @@ def _cache_all_texts(job, plan, base, resolved, cache, examples, schedule, sampl
     job.stage("loading the text encoders")
     encoders = base.load_text_encoders(resolved.base_dtype, device)
     cache_texts(cache, texts, tokenizers, encoders, plan.captions.max_tokens, encoders_id,
-                lambda done, total: job.stage("encoding captions", done, total))
+                _progress(job, "encoding captions"))
     if sampler is not None:
         sampler.encode(tokenizers, encoders)
     del encoders
@@ -175,7 +191,7 @@ def _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, devic
             keys[latent_key(example, flipped, plan.pictures.background, vae_id)] = example
     job.stage("loading the VAE")
     vae = base.load_vae(torch.float32, device)
-    cache_latents(cache, keys, vae, device, lambda done, total: job.stage("encoding pictures", done, total))
+    cache_latents(cache, keys, vae, device, _progress(job, "encoding pictures"))
     return vae.to("cpu")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import events, new_run, train
 from safetensors.torch import load_file
+from training_runs import events, new_run, train
 
 from engine.plan import Captions, Loss, Network, Optimizer
 from engine.runs.summary import read_summary
