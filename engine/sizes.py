@@ -93,7 +93,7 @@ def unet_weights(config: Config, network: Network) -> Iterator[Weight]:
     depths = _depths(config, len(channels))
     text = config["cross_attention_dim"]
     convolutions = network.targets == "locon"
-    time = channels[0] * 4
+    time = config.get("time_embedding_dim") or channels[0] * 4
     # Down: the first block starts from conv_in's output, each later one from its predecessor's.
     before = channels[0]
     for level, (kind, width) in enumerate(zip(config["down_block_types"], channels, strict=True)):

@@ -206,7 +206,7 @@ def attach(
             chosen[part], models[part] = text_encoder_targets(encoder), encoder
     for encoder in text_encoders:
         encoder.requires_grad_(False)
-    shapes = {
+    shapes: dict[Part, dict[str, Shape]] = {
         part: {t.path: Shape(t.rank(network), t.scale(network)) for t in targets}
         for part, targets in chosen.items()
     }

@@ -100,9 +100,8 @@ def _a1111(keys: Collection[str], modules: list[str], original: Mapping[str, str
         if encoder == "text_encoder":
             places["0_transformer_text_model_" + path.replace(".", "_")] = module
         elif encoder == "text_encoder_2" and (found := re.fullmatch(r"encoder\.layers\.(\d+)\.(\w+)\.(\w+)", path)):
-            place = f"1_model_transformer_resblocks_{found[1]}"
             inner = {"fc1": "mlp_c_fc", "fc2": "mlp_c_proj"}.get(found[3], f"attn_{found[3]}")
-            places[f"{place}_{inner}"] = module
+            places[f"1_model_transformer_resblocks_{found[1]}_{inner}"] = module
 
     def place(name: str) -> str | None:
         key = _a1111_name(name, layers)

@@ -122,6 +122,30 @@ def test_gradients_are_the_numerical_ones():
         )
 
 
+def test_text_encoders_learn_too(tiny):
+    models = tiny(torch.bfloat16)
+    adapter = attach(models.unet, models.text_encoders, Network(rank=4, train_text_encoders=True), seed=0)
+    ids = torch.arange(7)[None]
+    for encoder, parameters in zip(
+        models.text_encoders, (adapter.parameters_te1(), adapter.parameters_te2()), strict=True
+    ):
+        encoder(ids, output_hidden_states=True).hidden_states[-2].float().square().mean().backward()
+        reached = [p for p in parameters if p.grad is not None]
+        # The last layer lies behind the penultimate output that SDXL uses, so it gets no gradient.
+        assert len(parameters) - len(reached) == 6 * 2
+        assert all(p.grad.dtype == torch.float32 for p in reached)
+
+
+def test_the_compiler_takes_the_layer_whole(tiny, randomize):
+    models = tiny()
+    adapter = attach(models.unet, (), Network(rank=4), seed=0)
+    randomize(adapter)
+    layer = adapter.modules["lora_unet_middle_block_1_proj_in"].layer
+    x = torch.randn(2, 5, 16, generator=torch.Generator().manual_seed(0))
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    assert torch.allclose(compiled(x), layer(x), atol=1e-5)
+
+
 def test_a_16_bit_base_keeps_fp32_masters_and_saves_no_fp32_inputs(tiny, unet_inputs):
     models = tiny(torch.bfloat16)
     base_saved = _saved_fp32(models.unet.requires_grad_(True), unet_inputs(torch.bfloat16))

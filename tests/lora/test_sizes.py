@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from engine.lora.attach import attach
 from engine.lora.file import save_lora
+from engine.lora.metadata import FileFacts, metadata
 from engine.lora.targets import text_encoder_targets, unet_targets
-from engine.plan import Network
+from engine.lora.verify import verify
+from engine.plan import Network, Plan
 from engine.sizes import lora_size, text_encoder_weights, unet_weights
 
 NETWORKS = {
@@ -67,15 +70,36 @@ def test_sdxl_files_have_the_known_sizes(sdxl_shape, network, precision, megabyt
     ("name", "precision"), [*((name, "bf16") for name in NETWORKS), ("locon", "fp32"), ("dora", "fp32")]
 )
 def test_a_written_file_has_the_predicted_size(tiny, tmp_path: Path, name, precision):
-    models, metadata = tiny(), {"ss_output_name": "thing"}
+    models = tiny()
     adapter = attach(models.unet, models.text_encoders, NETWORKS[name], seed=0)
-    save_lora(adapter, tmp_path / "a.safetensors", precision, metadata)
+    save_lora(adapter, tmp_path / "a.safetensors", precision, {"ss_output_name": "thing"})
     written = (tmp_path / "a.safetensors").read_bytes()
     header = json.loads(written[8 : 8 + int.from_bytes(written[:8], "little")])
     about_metadata = len(json.dumps(header["__metadata__"])) + len('"__metadata__":,')
     size = _size(models, NETWORKS[name], precision, metadata_bytes=about_metadata)
     assert size.file_bytes == pytest.approx(len(written), abs=16)  # the header is padded to a multiple of 8
     assert size.modules == len(adapter.modules)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "network", [Network(), Network(targets="locon", train_text_encoders=True, rank=8)], ids=["722", "everything"]
+)
+def test_a_file_of_sdxls_real_shape(sdxl_shape, tmp_path: Path, network):
+    adapter = attach(sdxl_shape.unet, sdxl_shape.text_encoders, network, seed=0)
+    for module in adapter.modules.values():
+        for holder in (module.layer.lora_A, module.layer.lora_B):
+            holder.to_empty(device="cpu")
+        with torch.no_grad():
+            module.down.normal_()
+            module.up.normal_()
+    path = tmp_path / "a.safetensors"
+    save_lora(adapter, path, "bf16", metadata(Plan(network=network), FileFacts("sdxl-1.0")))
+    shown = verify(path, adapter)
+    adapter.remove()
+    size = _size(sdxl_shape, network, "bf16")
+    assert path.stat().st_size == pytest.approx(size.file_bytes, rel=0.01)
+    assert shown.message == f"{size.modules}/{size.modules} modules, difference 0"
 
 
 def test_other_depths_widths_and_blocks(tiny):
