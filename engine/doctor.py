@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 from engine.base.find import SHORT_NAMES, cached_snapshot, find_bases
 from engine.errors import shown
-from engine.estimate import cards
+from engine.estimate import Card, cards
 from engine.runs.folder import home
-from engine.runs.launch import _environment as engine_environment
+from engine.runs.launch import engine_environment
 
 State = Literal["ok", "note", "warning", "problem"]
 
@@ -105,7 +105,7 @@ def torch_findings(facts: Mapping[str, Any]) -> Iterator[Finding]:
 
 def graphics(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """The cards the driver shows, and whether torch can use them."""
-    seen = cards()
+    seen: tuple[Card, ...] = cards()
     for card in seen:
         free = (card.total - card.used) / 1e9
         state: State = "ok" if free > 0.5 * card.total / 1e9 else "warning"

@@ -158,23 +158,6 @@ def plan_report(plan: Plan, *, native_resolution: int, native_step: int) -> Chec
     )
 
 
-def bucket_rules(
-    pictures: Pictures, native_resolution: int = NATIVE_RESOLUTION, native_step: int = NATIVE_STEP
-) -> BucketRules:
-    """The plan's bucket settings with "auto" filled in: SDXL's own table spans half to twice the side."""
-    resolution = native_resolution if pictures.resolution == "auto" else int(pictures.resolution)
-    step = native_step if pictures.bucket_step == "auto" else int(pictures.bucket_step)
-    shortest = max(step, resolution // 2 // step * step)
-    return BucketRules(
-        resolution=resolution,
-        step=step,
-        min_side=shortest if pictures.min_side == "auto" else int(pictures.min_side),
-        max_side=resolution * 2 if pictures.max_side == "auto" else int(pictures.max_side),
-        enabled=pictures.bucketing,
-        upscale=pictures.upscale,
-    )
-
-
 def base_shape(model: str) -> tuple[dict[str, Any] | None, int]:
     """A base's configurations and native resolution; configurations of None where they are not on this machine."""
     source = resolve_base(model)

@@ -1,0 +1,63 @@
+"""estimate: exact where it can be, and never less for more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.base.configs import sdxl_configs
+from engine.estimate import Card, _seconds, bucket_rules, memory_of
+from engine.plan import Machine, Network, Optimizer, Pictures, Plan
+from engine.sizes import lora_size
+
+GB = 1e9
+
+
+def memory(plan: Plan, side: int = 1024, batch: int = 1, checkpointing: bool = False) -> float:
+    configs = sdxl_configs()
+    lora = lora_size(configs["unet"], configs["text_encoder"], configs["text_encoder_2"], plan.network, "bf16")
+    return memory_of(plan, lora, side, batch, checkpointing).total
+
+
+def test_memory_agrees_with_what_was_counted_on_sdxls_shape():
+    # 4.78 GiB of base + 6.31 GiB of activations + 85.1 M parameters x 16 bytes of AdamW + 0.7 GiB of CUDA.
+    plan = Plan(optimizer=Optimizer(name="adamw"))
+    assert memory(plan) == pytest.approx((4.78 + 6.31 + 85.1e6 * 16 / 2**30 + 0.7) * 2**30, rel=0.005)
+    # Full checkpointing, attention at rank 8: published as 6.2 GiB in all.
+    small = Plan(network=Network(targets="attention", rank=8), optimizer=Optimizer(name="adamw"))
+    assert memory(small, checkpointing=True) == pytest.approx(6.2 * 2**30, rel=0.02)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_more_of_anything_never_needs_less_memory(checkpointing):
+    plan = Plan()
+    for ladder in (
+        [memory(plan, side, 1, checkpointing) for side in (512, 768, 1024, 1536)],
+        [memory(plan, 1024, batch, checkpointing) for batch in (1, 2, 4, 8)],
+        [memory(replace(plan, network=Network(rank=rank)), 1024, 1, checkpointing) for rank in (4, 16, 32, 128)],
+        [memory(replace(plan, network=Network(targets=t)), 1024, 1, checkpointing) for t in ("attention", "transformer",
+                                                                                            "locon")],
+        [memory(replace(plan, machine=Machine(precision=p)), 1024, 1, checkpointing) for p in ("bf16", "fp32")],
+        [memory(replace(plan, network=Network(train_text_encoders=t)), 1024, 1, checkpointing) for t in (False, True)],
+    ):  # fmt: skip
+        assert ladder == sorted(ladder) and len(set(ladder)) == len(ladder)
+
+
+def test_checkpointing_saves_memory():
+    assert memory(Plan(), checkpointing=True) < memory(Plan()) - 5 * GB
+
+
+def test_time_is_only_told_of_cards_that_something_is_known_of():
+    known, source = _seconds(1000, 1024, Card("NVIDIA GeForce RTX 3090 Ti", 24 * 2**30, 0, "580"))
+    assert known == pytest.approx(1120) and "published" in source
+    assert _seconds(1000, 512, Card("NVIDIA GeForce RTX 3090", 24 * 2**30, 0, "580"))[0] == pytest.approx(1230 / 4)
+    assert _seconds(1000, 1024, Card("Radeon", 1, 0, ""))[0] is None
+    assert _seconds(1000, 1024, None) == (None, "no graphics card was found here")
+
+
+def test_bucket_bounds_follow_the_resolution_unless_stated():
+    rules = bucket_rules(Pictures(resolution=768, max_side=1280))
+    assert (rules.resolution, rules.step, rules.min_side, rules.max_side) == (768, 64, 384, 1280)
+    tiny = bucket_rules(Pictures(), 64, 8)
+    assert (tiny.resolution, tiny.step, tiny.min_side, tiny.max_side) == (64, 8, 32, 128)
