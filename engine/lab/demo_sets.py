@@ -65,8 +65,10 @@ STYLE_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = tuple(
 def subject_caption(scene: Scene) -> str:
     """The scene in words, the object named by trigger and class: "an ohwx animal on a blue ground"."""
     thing = scene.thing
-    return prompt(scene).replace(f"a {thing.name}", f"an {SUBJECT_TRIGGER} {thing.kind}").replace(
-        f"a small {thing.name}", f"a small {SUBJECT_TRIGGER} {thing.kind}"
+    return (
+        prompt(scene)
+        .replace(f"a {thing.name}", f"an {SUBJECT_TRIGGER} {thing.kind}")
+        .replace(f"a small {thing.name}", f"a small {SUBJECT_TRIGGER} {thing.kind}")
     )
 
 
