@@ -2,7 +2,8 @@
 
     python -m engine.lab.demo_sets NOTO_FOLDER TARGET
 
-NOTO_FOLDER is the unpacked npm package `@iconify-json/noto` (1.2.9); its vectors are rendered at the size needed.
+NOTO_FOLDER is the unpacked npm package `@iconify-json/noto` (1.2.9); its vectors are rendered as large as
+needed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SUBJECT_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = (
     (Scene(SUBJECT, Ground("night"), seed=9), _WIDE),
     (Scene(SUBJECT, Ground("dotted", "red"), place="right", seed=10), _SQUARE),
 )
-"""One held-out object in the flat style, so that only the subject is new: grounds, places and formats vary."""
+"""One held-out object in the flat style, only the subject is new: grounds, places and formats vary."""
 
 STYLE_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = tuple(
     (Scene(name, ground, Style.NEON, seed=seed), size)
