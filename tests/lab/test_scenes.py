@@ -83,7 +83,7 @@ def test_objects_stand_where_the_scene_says_and_wholly_inside(size: tuple[int, i
         boxes = object_boxes(scene, width, height)
         assert len(boxes) == scene.count
         for left, top, side in boxes:
-            assert 0 <= left and left + side <= width and 0 <= top and top + side <= height
+            assert left >= 0 and left + side <= width and top >= 0 and top + side <= height
         middle = sum(left + side / 2 for left, _, side in boxes) / len(boxes)
         if scene.place == "left" and width >= 64:
             assert middle < width / 2
