@@ -144,7 +144,8 @@ def _candidates() -> Iterator[tuple[Path, str, int]]:
     """(path, name, smallest size in bytes) of everything that may be a base."""
     own = lorasmith_home() / "bases"
     for path in _models_below(own):
-        yield path, path.stem if path.is_file() else path.name, 0
+        # A folder downloaded from the hub bears its repository's name, with "--" for the slash.
+        yield path, path.stem if path.is_file() else path.name.replace("--", "/", 1), 0
     for repository in _children(hub_cache()):
         if repository.name.startswith("models--"):
             repo = repository.name.removeprefix("models--").replace("--", "/")

@@ -100,7 +100,7 @@ class Base:
             self._merges = None
         else:
             self._header = read_header(known.path)
-            stored = stored_configs(self._header) or {}
+            stored = stored_configs(known.path, self._header) or {}
             self._merges = stored.pop("merges", None)
             self.configs = stored or sdxl_configs()
         # The prediction type in force; `prediction_known` is False when nothing says and epsilon is assumed.

@@ -93,7 +93,7 @@ def recognise(path: str | Path) -> Recognised:
     if what is not None:
         raise BaseModelError(f"{shown(path)} is {what}; give an SDXL base model.")
     prediction, zero_terminal = _prediction_of_file(header)
-    configs = stored_configs(header) or sdxl_configs()
+    configs = stored_configs(path, header) or sdxl_configs()
     return Recognised(
         kind="single-file",
         path=path,
@@ -107,7 +107,7 @@ def recognise(path: str | Path) -> Recognised:
 
 def native_resolution(configs: Mapping[str, Mapping[str, Any]]) -> int:
     """Pixels a side that the UNet was made for: its sample size times the VAE's scale factor."""
-    return int(configs["unet"]["sample_size"]) * vae_scale(configs)
+    return int(configs["unet"].get("sample_size") or 128) * vae_scale(configs)
 
 
 def vae_scale(configs: Mapping[str, Mapping[str, Any]]) -> int:
@@ -115,10 +115,17 @@ def vae_scale(configs: Mapping[str, Mapping[str, Any]]) -> int:
     return 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
 
 
-def stored_configs(header: Header) -> dict[str, Any] | None:
+def stored_configs(path: Path, header: Header) -> dict[str, Any] | None:
     """The configurations and tokenizer merges inside a single file of another shape than SDXL's, if any."""
     stored = header.metadata.get(CONFIGS_KEY)
-    return json.loads(stored) if stored else None
+    if not stored:
+        return None
+    try:
+        return json.loads(stored)
+    except ValueError as error:
+        raise BaseModelError(
+            f"{shown(path)} carries damaged configurations; write or copy it again."
+        ) from error
 
 
 def _what_else(header: Header) -> str | None:

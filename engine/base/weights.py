@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,8 @@ from engine.base.folder import ComponentWeights
 from engine.base.header import Header
 from engine.base.layout import IGNORED, PREFIXES, Change, place
 from engine.errors import BaseModelError, shown
+
+_BATCH = 1 << 28  # numbers read before a file is closed and opened again
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,47 @@ def locate_in_file(
 def read_into(
     module: torch.nn.Module, located: Mapping[str, Stored], dtype: torch.dtype, device: torch.device | str
 ) -> None:
-    """Fills a module made on the meta device; at most one tensor is held beside the finished weights."""
+    """Fills a module made on the meta device; little is held beside the finished weights.
+
+    Each weight is copied, on the CPU too: left in the mapped file it is aligned as the file happens to lay it,
+    and results would differ in the last bit between two files of the same model.
+    """
+    targets = module.state_dict()
     state: dict[str, torch.Tensor] = {}
-    with contextlib.ExitStack() as stack:
-        paths = {stored.path for stored in located.values()}
-        files = {path: stack.enter_context(safe_open(path, framework="pt", device="cpu")) for path in paths}
-        for key, target in module.state_dict().items():
-            stored = located[key]
-            tensor = _read(files[stored.path], stored)
-            if tensor.numel() != target.numel():
-                raise BaseModelError(
-                    f"{shown(stored.name)} in {shown(stored.path)} has shape {tuple(tensor.shape)} where SDXL "
-                    f"has {tuple(target.shape)}; the file is no SDXL base model."
-                )
-            shaped = tensor.reshape(target.shape)
-            # A copy on the CPU too: weights left in the mapped file are aligned as the file happens to lay
-            # them, and results would differ in the last bit between two files of the same model.
-            on_cpu = torch.device(device).type == "cpu"
-            state[key] = shaped.to(dtype, copy=True) if on_cpu else shaped.to(device).to(dtype)
+    for path, keys in _batches(targets, located):
+        with safe_open(path, framework="pt", device="cpu") as file:
+            for key in keys:
+                tensor = _read(file, located[key])
+                if tensor.numel() != targets[key].numel():
+                    raise BaseModelError(
+                        f"{shown(located[key].name)} in {shown(path)} has shape {tuple(tensor.shape)} where SDXL "
+                        f"has {tuple(targets[key].shape)}; the file is no SDXL base model."
+                    )
+                shaped = tensor.reshape(targets[key].shape)
+                on_cpu = torch.device(device).type == "cpu"
+                state[key] = shaped.to(dtype, copy=True) if on_cpu else shaped.to(device).to(dtype)
+                del tensor, shaped
     module.load_state_dict(state, strict=True, assign=True)
+
+
+def _batches(
+    targets: Mapping[str, torch.Tensor], located: Mapping[str, Stored]
+) -> Iterator[tuple[Path, list[str]]]:
+    """The weights by file, a few hundred MB at a time: closing the mapped file gives its pages back."""
+    by_path: dict[Path, list[str]] = {}
+    for key in targets:
+        by_path.setdefault(located[key].path, []).append(key)
+    for path, keys in by_path.items():
+        batch: list[str] = []
+        numbers = 0
+        for key in keys:
+            batch.append(key)
+            numbers += targets[key].numel()
+            if numbers > _BATCH:
+                yield path, batch
+                batch, numbers = [], 0
+        if batch:
+            yield path, batch
 
 
 def _read(file: Any, stored: Stored) -> torch.Tensor:

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 import engine.base.hub as hub
+from engine.base.find import find_bases
 from engine.base.hub import RemoteFile, download_base, download_vae
 from engine.base.load import open_base
 from engine.errors import BaseModelError
@@ -130,6 +131,7 @@ def test_one_copy_of_the_weights_comes_and_opens(server: StandIn, own_home: Path
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert len({total for _, total in told}) == 1
     assert open_base(REPO).path == folder  # found without the network's help
+    assert REPO in {found.name for found in find_bases()}
     assert not list(folder.rglob("*.part"))
 
 

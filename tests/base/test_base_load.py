@@ -237,6 +237,12 @@ def test_files_as_other_programs_save_them(single_file: Path, tiny_folder: Path,
             assert torch.equal(state[key], value.half().float()), (part, key)
 
 
+def test_damaged_configurations_inside_a_file(single_file: Path, tmp_path: Path) -> None:
+    save_file(load_file(single_file), tmp_path / "x.safetensors", {"lorasmith.base": "{"})
+    with pytest.raises(BaseModelError, match="damaged configurations"):
+        open_base(tmp_path / "x.safetensors")
+
+
 def test_hash_of_a_file_is_its_sha256_and_is_remembered(single_file: Path, own_home: Path) -> None:
     base = open_base(single_file)
     expected = hashlib.sha256(single_file.read_bytes()).hexdigest()
