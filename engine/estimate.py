@@ -13,12 +13,12 @@ from typing import Any
 from engine.base.configs import embedded_base_folder, sdxl_configs
 from engine.base.find import BaseSource, cached_snapshot, resolve_base
 from engine.base.folder import folder_configs
-from engine.base.recognise import recognise
-from engine.dataset.buckets import BucketRules
+from engine.base.recognise import bucket_step, recognise
+from engine.dataset.buckets import bucket_rules
 from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
 from engine.dataset.scan import Folder, scan
-from engine.plan import Pictures, Plan, effective_rate, learning_rate
+from engine.plan import Plan, effective_rate, learning_rate
 from engine.sizes import LoraSize, lora_size
 
 GIB = 2**30
@@ -106,7 +106,7 @@ class Estimate:
 def estimate_plan(plan: Plan, card: Card | None = None) -> Estimate:
     """Scans the plan's pictures and works everything out; DatasetError for a folder that cannot be read."""
     configs, native = base_shape(plan.base.model)
-    step = NATIVE_STEP if native >= NATIVE_RESOLUTION // 2 else max(8, native // 8)
+    step = bucket_step(configs, native) if configs is not None else NATIVE_STEP
     report = plan_report(plan, native_resolution=native, native_step=step)
     lora = None
     if configs is not None:

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from engine.errors import DatasetError
+from engine.plan import Pictures
 
 Shape = tuple[int, int]  # (width, height) in pixels
 
@@ -56,6 +57,24 @@ class SizeConditioning:
     @property
     def time_ids(self) -> tuple[int, int, int, int, int, int]:
         return (*self.original, *self.crop, *self.target)
+
+
+def bucket_rules(pictures: Pictures, native_resolution: int = 1024, native_step: int = 64) -> BucketRules:
+    """The plan's bucket settings with "auto" filled in from the base: sides from a quarter to twice its own.
+
+    SDXL accepts 256 to 2048 pixels a side; a picture smaller than 512 then still trains at its own size.
+    """
+    resolution = native_resolution if pictures.resolution == "auto" else int(pictures.resolution)
+    step = native_step if pictures.bucket_step == "auto" else int(pictures.bucket_step)
+    shortest = max(step, resolution // 4 // step * step)
+    return BucketRules(
+        resolution=resolution,
+        step=step,
+        min_side=shortest if pictures.min_side == "auto" else int(pictures.min_side),
+        max_side=resolution * 2 if pictures.max_side == "auto" else int(pictures.max_side),
+        enabled=pictures.bucketing,
+        upscale=pictures.upscale,
+    )
 
 
 @functools.cache

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from engine.base.load import Base, open_base
-from engine.dataset.scan import Dataset, Folder, scan
-from engine.dataset.schedule import held_out, with_repeats
+from engine.dataset.arrange import arrange
+from engine.dataset.scan import Dataset, Folder, Problem, scan
 from engine.errors import DatasetError, shown
 from engine.lora.attach import attach
 from engine.plan import Plan
@@ -63,10 +63,12 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         job.warn(note)
 
     dataset = _scan(job, plan, resolved)
-    apart = held_out(dataset.pictures, plan.pictures.hold_out, plan.machine.seed)
-    pictures, why_repeats = with_repeats(dataset.pictures, plan.subject.kind, plan.length.epochs, apart)
-    examples = build_examples(plan, pictures, resolved.rules, resolved.captions, apart)
-    _check_examples(job, plan, dataset, examples)
+    arranged = arrange(
+        dataset.pictures, resolved.rules, kind=plan.subject.kind, epochs=plan.length.epochs,
+        hold_out=plan.pictures.hold_out, seed=plan.machine.seed,
+    )  # fmt: skip
+    examples = build_examples(plan, arranged, resolved.captions)
+    _check_examples(job, plan, [*dataset.problems, *arranged.left_out], examples)
     if accelerator.is_main_process:
         for text in keep_manifest(job.folder.state / "pictures.json", examples):
             job.warn(text)
@@ -101,7 +103,7 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
         alphas_cumprod=base.train_scheduler().alphas_cumprod, device=device,
         tokenizers=tokenizers, encoders=encoders, accelerator=accelerator,
     )  # fmt: skip
-    facts = _facts(plan, base, resolved, examples, schedule, why_repeats, adapter)
+    facts = _facts(plan, base, resolved, examples, schedule, arranged.repeats_sentence, adapter)
     return Prepared(plan, base, resolved, examples, schedule, trainer, sampler, facts)
 
 
@@ -143,12 +145,10 @@ def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
     )
 
 
-def _check_examples(job: Job, plan: Plan, dataset: Dataset, examples: Examples) -> None:
+def _check_examples(job: Job, plan: Plan, problems: list[Problem], examples: Examples) -> None:
     """Says what was found wanting; stops where nothing is left to train on."""
-    for problem in dataset.problems:
+    for problem in problems:
         job.warn(problem.sentence)
-    for sentence in examples.left_out:
-        job.warn(f"Left out: {sentence}")
     if not examples.train:
         where = ", ".join(shown(folder.path) for folder in plan.pictures.folders) or "the plan"
         raise DatasetError(f"No usable training picture in {where}: `lorasmith check` names each problem.")

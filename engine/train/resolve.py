@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from engine.dataset.buckets import BucketRules
+from engine.dataset.buckets import BucketRules, bucket_rules
 from engine.dataset.captions import CaptionRules
 from engine.plan import Plan, learning_rate, text_encoder_rates
 
@@ -15,7 +15,6 @@ from engine.plan import Plan, learning_rate, text_encoder_rates
 class Resolved:
     """What the run uses where the plan says "auto"; `notes` are for the record."""
 
-    resolution: int
     rules: BucketRules
     captions: CaptionRules
     optimizer: str
@@ -26,6 +25,10 @@ class Resolved:
     prediction: str
     zero_terminal_snr: bool
     notes: tuple[str, ...]
+
+    @property
+    def resolution(self) -> int:
+        return self.rules.resolution
 
 
 def resolve(
@@ -40,27 +43,12 @@ def resolve(
 ) -> Resolved:
     """Reads the device and the base's own facts; changes nothing."""
     notes: list[str] = []
-    pictures = plan.pictures
-    resolution = native_resolution if pictures.resolution == "auto" else int(pictures.resolution)
-    step = native_step if pictures.bucket_step == "auto" else int(pictures.bucket_step)
-    rules = BucketRules(
-        resolution=resolution,
-        step=step,
-        # SDXL's own table spans 1:4 to 4:1, i.e. half to twice the side.
-        min_side=max(step, resolution // 2 // step * step)
-        if pictures.min_side == "auto"
-        else int(pictures.min_side),
-        max_side=resolution * 2 if pictures.max_side == "auto" else int(pictures.max_side),
-        enabled=pictures.bucketing,
-        upscale=pictures.upscale,
-    )
     optimizer = _optimizer(plan, device, notes)
     base_dtype, loss_scaling = _precision(plan, device, small_model, notes)
     prediction = base_prediction if plan.base.prediction == "auto" else plan.base.prediction
     zero_snr = base_zero_snr if plan.base.zero_terminal_snr == "auto" else bool(plan.base.zero_terminal_snr)
     return Resolved(
-        resolution=resolution,
-        rules=rules,
+        rules=bucket_rules(plan.pictures, native_resolution, native_step),
         captions=caption_rules(plan),
         optimizer=optimizer,
         rate=learning_rate(plan, optimizer),
