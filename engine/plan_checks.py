@@ -22,6 +22,7 @@ Severity = Literal["error", "warning", "note"]
 
 SDXL_SIDES = (256, 2048)
 SDXL_NATIVE = 1024
+DEMO_NATIVE = 64  # the embedded base is small: SDXL's sizes say nothing about it
 # Rates within which each optimizer is usually run. AdamW's is the guide's; Lion's is a third to a tenth of
 # it.
 USUAL_RATES: dict[str, tuple[float, float]] = {
@@ -52,6 +53,10 @@ def check_plan(
     `native_resolution` is the base's own side in pixels where it is known (SDXL's 1024 is assumed), `vram_gb`
     the card's memory. Reads the disk only to see whether named folders and models are there.
     """
+    from engine.base.find import DEMO
+
+    if native_resolution is None and plan.base.model == DEMO:
+        native_resolution = DEMO_NATIVE
     values = list(_bad_values(plan))
     if values:
         return values  # what follows calculates with the values
@@ -519,15 +524,12 @@ def _memory(plan: Plan, native: int, vram_gb: float | None) -> Iterator[Finding]
 
 
 def _least_vram_gb(plan: Plan, side: int) -> float:
-    """A rough floor: one picture at a time with gradient checkpointing.
+    """An estimate for one picture at a time with gradient checkpointing; the dry step at the start measures."""
+    from engine.base.configs import sdxl_configs
+    from engine.estimate import memory_of
+    from engine.sizes import lora_size
 
-    From a cost model at SDXL's shape: the base 4.8 GiB in 16 bits, 0.6 GiB of activations at 1024, 2.66 M
-    adapter weights for each rank (16 bytes each with AdamW, 10 in 8 bits), half a GiB for CUDA. The dry step
-    at the start measures the truth.
-    """
-    gib = 1.074  # GB in a GiB
-    base = 4.8 * (2 if plan.machine.precision == "fp32" else 1)
-    encoders = 1.7 if plan.network.train_text_encoders else 0.0
-    bytes_each = 16 if plan.optimizer.name in ("adamw", "prodigy") else 10
-    adapter = plan.network.rank * 2.66e6 * bytes_each / 2**30
-    return gib * (base + encoders + adapter + 0.6 * (side / 1024) ** 2 + 0.5)
+    configs = sdxl_configs()
+    models = (configs["unet"], configs["text_encoder"], configs["text_encoder_2"])
+    size = lora_size(*models, plan.network, plan.output.precision)
+    return memory_of(plan, size, side, micro_batch=1, checkpointing=True).total / 1e9

@@ -221,7 +221,7 @@ def _range_words(entry: PlanField) -> str:
     if entry.low is None or entry.high is None:
         return ""
     if entry.high >= 2**53:
-        return f" from {rate_text(entry.low)} up"
+        return f" from {rate_text(entry.low)} to 2^63"
     if entry.above_low:
         return f" above {rate_text(entry.low)} and up to {rate_text(entry.high)}{unit}"
     return f" from {rate_text(entry.low)} to {rate_text(entry.high)}{unit}"

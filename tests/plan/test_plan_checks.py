@@ -132,7 +132,9 @@ def test_values_that_no_file_may_hold_are_errors_in_a_plan_made_by_hand(good: Pl
 def test_a_small_card_is_told_what_to_lower_and_a_tiny_base_is_left_alone(good: Plan) -> None:
     assert "resolution" in found(good, {}, "network.rank", vram_gb=6).sentence
     assert check_plan(good, vram_gb=8) == []
-    assert check_plan(with_changes(good, {"pictures.resolution": 96}), native_resolution=128, vram_gb=1) == []
+    small = with_changes(good, {"pictures.resolution": 96})
+    assert check_plan(small, native_resolution=128, vram_gb=1) == []
+    assert check_plan(with_changes(small, {"base.model": "demo"})) == []
 
 
 def test_errors_come_first(good: Plan) -> None:
