@@ -336,5 +336,5 @@ def _fill(adapter: Adapter, factors: Mapping[tuple[Part, str], Factors]) -> None
             module.magnitude.copy_(source.magnitude.reshape(module.magnitude.shape))
         elif module.magnitude is None:
             # Nothing is trained here, so no masters: the base's own type saves casting at every step of a drawing.
-            dtype = module.layer.get_base_layer().weight.dtype
-            module.down.data, module.up.data = module.down.data.to(dtype), module.up.data.to(dtype)
+            base: Tensor = module.layer.get_base_layer().weight  # type: ignore[assignment]
+            module.down.data, module.up.data = module.down.data.to(base.dtype), module.up.data.to(base.dtype)

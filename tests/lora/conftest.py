@@ -31,7 +31,7 @@ SDXL_UNET: dict[str, Any] = {
 TINY_UNET: dict[str, Any] = SDXL_UNET | {
     "sample_size": 16,
     "block_out_channels": (8, 16, 16),
-    "transformer_layers_per_block": (1, 1, 2),
+    "transformer_layers_per_block": (1, 1, 1),
     "attention_head_dim": (1, 2, 2),
     "norm_num_groups": 4,
     "cross_attention_dim": 24,
