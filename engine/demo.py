@@ -26,7 +26,7 @@ from engine.plan import (
     Subject,
 )
 
-TRIGGER, CLASS_WORD = "ohwx", "creature"
+TRIGGER, CLASS_WORD = "ohwx", "animal"
 PICTURES = "pictures"  # the folder inside the run that the plan names
 _ENDINGS = (".png", ".webp", ".jpg", ".txt")
 
@@ -35,13 +35,13 @@ def demo_plan() -> Plan:
     """Ten epochs on the embedded base; its pictures lie in `pictures` beside the plan (see `copy_pictures`)."""
     words = f"{TRIGGER} {CLASS_WORD}"
     return Plan(
-        subject=Subject("character", TRIGGER, CLASS_WORD),
+        subject=Subject("animal", TRIGGER, CLASS_WORD),
         pictures=Pictures(folders=(PictureFolder(PICTURES, 4),)),
         base=BaseChoice(model="demo"),
         network=Network(rank=8),
-        optimizer=Optimizer(learning_rate=1e-3),
+        optimizer=Optimizer(learning_rate=3e-4),
         length=Length(epochs=10, batch_size=2),
-        samples=Samples(prompts=(f"{words} in the grass", f"{words} at night"), steps=12, cfg=4.0),
+        samples=Samples(prompts=(f"an {words} in the snow", f"a {CLASS_WORD} in the snow"), steps=12, cfg=4.0),
         machine=Machine(seed=1),
         output=Output(name="demo"),
     )
@@ -49,7 +49,7 @@ def demo_plan() -> Plan:
 
 def demo_prompt() -> str:
     """What to draw with the demo's LoRA."""
-    return f"{TRIGGER} {CLASS_WORD} in the snow"
+    return f"an {TRIGGER} {CLASS_WORD} in the snow"
 
 
 def copy_pictures(run: Path) -> Path:

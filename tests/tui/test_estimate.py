@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from engine.base.configs import sdxl_configs
-from engine.estimate import Card, _seconds, bucket_rules, memory_of
-from engine.plan import Machine, Network, Optimizer, Pictures, Plan
+from engine.estimate import Card, _seconds, memory_of
+from engine.plan import Machine, Network, Optimizer, Plan
 from engine.sizes import lora_size
 
 GB = 1e9
@@ -54,10 +54,3 @@ def test_time_is_only_told_of_cards_that_something_is_known_of():
     assert _seconds(1000, 512, Card("NVIDIA GeForce RTX 3090", 24 * 2**30, 0, "580"))[0] == pytest.approx(1230 / 4)
     assert _seconds(1000, 1024, Card("Radeon", 1, 0, ""))[0] is None
     assert _seconds(1000, 1024, None) == (None, "no graphics card was found here")
-
-
-def test_bucket_bounds_follow_the_resolution_unless_stated():
-    rules = bucket_rules(Pictures(resolution=768, max_side=1280))
-    assert (rules.resolution, rules.step, rules.min_side, rules.max_side) == (768, 64, 384, 1280)
-    tiny = bucket_rules(Pictures(), 64, 8)
-    assert (tiny.resolution, tiny.step, tiny.min_side, tiny.max_side) == (64, 8, 32, 128)
