@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from engine.base.folder import component_weights
 from engine.base.recognise import recognise
 from engine.errors import BaseModelError, shown
 
@@ -128,9 +129,7 @@ def cached_snapshot(repo: str) -> Path | None:
 
     Looks in lorasmith's own bases, then in Hugging Face's cache, where the newest complete snapshot wins.
     """
-    snapshots = hub_cache() / f"models--{repo.replace('/', '--')}" / "snapshots"
-    own = lorasmith_home() / "bases" / repo.replace("/", "--")
-    for folder in (own, *sorted(_children(snapshots), key=_modified, reverse=True)):
+    for folder in _downloads(repo):
         options = [folder] if (folder / "model_index.json").exists() else sorted(folder.glob("*.safetensors"))
         for path in options:
             try:
@@ -138,6 +137,26 @@ def cached_snapshot(repo: str) -> Path | None:
             except BaseModelError:
                 continue
     return None
+
+
+def cached_vae(repo: str) -> Path | None:
+    """A complete download of a hub repository's VAE (its folder holds config.json or vae/config.json), or None."""
+    for folder in _downloads(repo):
+        inside = folder / "vae" if (folder / "vae").is_dir() else folder
+        try:
+            component_weights(inside.parent, "vae", inside.name)
+        except BaseModelError:
+            continue
+        if (inside / "config.json").exists():
+            return folder
+    return None
+
+
+def _downloads(repo: str) -> list[Path]:
+    """Where a repository's files may lie: lorasmith's own download, then snapshots, newest first."""
+    flat = repo.replace("/", "--")
+    snapshots = _children(hub_cache() / f"models--{flat}" / "snapshots")
+    return [lorasmith_home() / "bases" / flat, *sorted(snapshots, key=_modified, reverse=True)]
 
 
 def _candidates() -> Iterator[tuple[Path, str, int]]:

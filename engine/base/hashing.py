@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from engine.base.folder import WEIGHT_STEMS, component_weights
@@ -15,10 +15,9 @@ _PIECE = 1 << 24
 
 
 def base_hash(base: Recognised, cache: Path, report: Callable[[int, int], None] | None = None) -> str:
-    """SHA-256 in hexadecimal: of the file itself, or of a folder's lines "component/file sha256".
+    """SHA-256 in hexadecimal of a base: of the file itself, or of a folder's lines "component/file sha256".
 
-    The weight files of a folder are those that loading reads. Results are kept in `cache`/hashes.json under
-    path, size and modification time. `report` is told (bytes done, bytes in all).
+    The weight files of a folder are those that loading reads. See `files_hash`.
     """
     if base.kind == "single-file":
         files = {base.path.name: base.path}
@@ -28,6 +27,17 @@ def base_hash(base: Recognised, cache: Path, report: Callable[[int, int], None] 
             for component in sorted(WEIGHT_STEMS)
             for path in component_weights(base.path, component).headers
         }
+    return files_hash(files, cache, report)
+
+
+def files_hash(
+    files: Mapping[str, Path], cache: Path, report: Callable[[int, int], None] | None = None
+) -> str:
+    """SHA-256 of one file, or of several files' lines "name sha256".
+
+    Results are kept in `cache`/hashes.json under path, size and modification time. `report` is told (bytes
+    done, bytes in all).
+    """
     remembered = _read_cache(cache / "hashes.json")
     total = sum(path.stat().st_size for path in files.values())
     lines, done, fresh = [], 0, False
@@ -44,7 +54,7 @@ def base_hash(base: Recognised, cache: Path, report: Callable[[int, int], None] 
     if fresh:
         cache.mkdir(parents=True, exist_ok=True)
         write_atomic(cache / "hashes.json", json.dumps(remembered, indent=1))
-    if base.kind == "single-file":
+    if len(lines) == 1:
         return lines[0].split()[-1]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

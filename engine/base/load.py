@@ -22,13 +22,13 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 from engine.base.configs import embedded_base_folder, sdxl_configs
 from engine.base.find import BaseSource, cached_snapshot, lorasmith_home, resolve_base
 from engine.base.folder import component_weights, folder_configs
-from engine.base.hashing import base_hash
+from engine.base.hashing import base_hash, files_hash
 from engine.base.header import Header, read_header
 from engine.base.recognise import Prediction, Recognised, recognise, stored_configs, vae_scale
 from engine.base.tokenizer import build_tokenizers, read_tokenizers
 from engine.base.vae import VaeSource, open_vae
 from engine.base.weights import Stored, locate_in_file, locate_in_folder, read_into
-from engine.errors import BaseModelError
+from engine.errors import BaseModelError, shown
 
 Report = Callable[[int, int], None]  # bytes done, bytes in all
 SchedulerName = Literal["euler", "euler_a", "dpmpp_2m", "ddim"]
@@ -109,9 +109,7 @@ class Base:
         self.zero_terminal_snr = known.zero_terminal_snr if zero_terminal_snr is None else zero_terminal_snr
         self._vae: VaeSource | None = None if vae is None else open_vae(vae, self.configs["vae"], report)
         if self._vae is None and not known.has_vae:
-            raise BaseModelError(
-                f"{known.path.name} holds no VAE; name one beside it (an SDXL VAE file or folder)."
-            )
+            raise BaseModelError(f"{shown(known.path)} holds no VAE; name one (an SDXL VAE file or folder).")
 
     @property
     def path(self) -> Path:
@@ -161,6 +159,14 @@ class Base:
     def vae_name(self) -> str | None:
         """The separate VAE's name, or None when the base's own is used."""
         return self._vae.name if self._vae else None
+
+    @property
+    def vae_hash(self) -> str:
+        """What identifies the VAE in use: the separate one's own hash, or the base's."""
+        if self._vae is None:
+            return self.hash
+        files = {path.name: path for path in self._vae.weights.headers}
+        return files_hash(files, lorasmith_home() / "cache")
 
     def tokenizers(self) -> tuple[CLIPTokenizer, CLIPTokenizer]:
         """Both tokenizers; see `encode` for how they are used."""

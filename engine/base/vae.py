@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.base.find import resolve_base
+from engine.base.find import cached_vae, resolve_base
 from engine.base.folder import ComponentWeights, component_weights, read_json
 from engine.base.header import read_header
 from engine.base.weights import Stored, locate_in_file, locate_in_folder
@@ -42,9 +42,11 @@ def open_vae(
     """
     source = resolve_base(spec)
     if source.repo is not None:
-        from engine.base.hub import download_vae
+        path = cached_vae(source.repo)
+        if path is None:
+            from engine.base.hub import download_vae
 
-        path = download_vae(source.repo, report or (lambda done, total: None))
+            path = download_vae(source.repo, report or (lambda done, total: None))
     elif source.path is not None:
         path = source.path
     else:

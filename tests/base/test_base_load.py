@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL, StableDiffusionXLPipeline, UNet2DConditionModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from engine.base.configs import clip_merges, sdxl_configs
@@ -199,8 +200,6 @@ def test_every_scheduler_draws(name: str, tiny_folder: Path) -> None:
 def test_a_missing_and_a_surplus_weight_are_errors(
     name: str, part: str, single_file: Path, tmp_path: Path
 ) -> None:
-    from safetensors import safe_open
-
     with safe_open(single_file, "pt") as file:
         metadata = file.metadata()
     tensors = load_file(single_file)
@@ -216,8 +215,6 @@ def test_a_missing_and_a_surplus_weight_are_errors(
 
 def test_files_as_other_programs_save_them(single_file: Path, tiny_folder: Path, tmp_path: Path) -> None:
     """Extra buffers, a linear VAE attention and half precision are all met in the wild."""
-    from safetensors import safe_open
-
     with safe_open(single_file, "pt") as file:
         metadata = file.metadata()
     tensors = {
@@ -235,6 +232,18 @@ def test_files_as_other_programs_save_them(single_file: Path, tiny_folder: Path,
         state = wild[part].state_dict()
         for key, value in module.state_dict().items():
             assert torch.equal(state[key], value.half().float()), (part, key)
+
+
+def test_a_file_without_a_vae_needs_one(single_file: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    with safe_open(single_file, "pt") as file:
+        metadata = file.metadata()
+    tensors = {
+        key: value for key, value in load_file(single_file).items() if not key.startswith("first_stage_model")
+    }
+    save_file(tensors, tmp_path / "no-vae.safetensors", metadata)
+    with pytest.raises(BaseModelError, match="holds no VAE"):
+        open_base(tmp_path / "no-vae.safetensors")
+    assert open_base(tmp_path / "no-vae.safetensors", vae=tiny_folder).load_vae(torch.float32) is not None
 
 
 def test_damaged_configurations_inside_a_file(single_file: Path, tmp_path: Path) -> None:
@@ -300,7 +309,9 @@ class TestSeparateVae:
             base = open_base(single_file, vae=tmp_path / spec)
             got = base.load_vae(torch.float32).state_dict()
             assert all(torch.equal(got[key], value) for key, value in vae.state_dict().items()), spec
-            assert base.vae_name == Path(spec).stem
+            assert base.vae_name == Path(spec).stem and base.vae_hash != base.hash
+        assert base.vae_hash == hashlib.sha256((tmp_path / "bare.safetensors").read_bytes()).hexdigest()
+        assert open_base(single_file).vae_hash == open_base(single_file).hash
 
     def test_fp16_needs_a_safe_one(self, tiny_folder: Path, tmp_path: Path) -> None:
         with pytest.raises(BaseModelError, match="overflows in fp16"):
