@@ -97,6 +97,12 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--processes", type=_positive, default=1, metavar="N", help="one for each GPU (1)")
 
 
+def _lab(parser: Parser) -> None:
+    parser.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="settings, as in a lab run's job.toml")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (lab)")
+
+
 def _status(parser: Parser) -> None:
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; without: every run")
     _json(parser)
@@ -162,6 +168,7 @@ MAKING = (
          "tui.commands.train:train", _train),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw", _draw),
     Verb("doctor", "doctor", "what works on this machine and what to do", "tui.commands.doctor:doctor", _json),
+    Verb("lab", "lab [JOB.toml]", "make the demo's base anew (hours)", "tui.commands.train:lab", _lab),
     Verb("bench", "bench", "measure this machine", "tui.commands.tools:bench", _bench),
 )  # fmt: skip
 

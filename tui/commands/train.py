@@ -53,6 +53,19 @@ def demo(asked: Namespace) -> int:
     return code
 
 
+def lab(asked: Namespace) -> int:
+    """Makes the small base that the demo draws with, from nothing; a job like a training, of hours."""
+    from engine.lab.plan import LabPlan, lab_toml, read_lab_plan
+
+    if asked.job is None:
+        text = lab_toml(LabPlan())
+    else:
+        path = asked.job.expanduser()
+        text = lab_toml(read_lab_plan(path))
+    run = create_run(asked.name or "lab", text, kind="lab", exact=asked.name is not None)
+    return _begin(run, "lab", detach=asked.detach)
+
+
 def _tell_findings(plan: Plan, path: Path) -> None:
     """Refuses a plan with errors, all of them named; prints what is unwise in it."""
     findings = check_plan(plan)
@@ -64,10 +77,10 @@ def _tell_findings(plan: Plan, path: Path) -> None:
             say(f"warning: {shown(finding.sentence)}")
 
 
-def _begin(run: RunFolder, *, processes: int = 1, detach: bool = False) -> int:
+def _begin(run: RunFolder, verb: str = "train", *, processes: int = 1, detach: bool = False) -> int:
     """Starts the run's engine; a run that was refused leaves no folder behind."""
     try:
-        started = start_engine(run, "train", processes=processes)
+        started = start_engine(run, verb, processes=processes)
     except BaseException:
         if not run.events.exists():
             shutil.rmtree(run.path, ignore_errors=True)
