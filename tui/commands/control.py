@@ -73,7 +73,7 @@ def resume(asked: Namespace) -> int:
             f"{shown(run.name)} has finished, so there is nothing to resume: its checkpoints are in "
             f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
         )
-    started = start_engine(run, run.kind)
+    started = start_engine(run, run.kind, processes=asked.processes)
     words = "has begun" if summary.status == "new" else "goes on from its last saved state"
     say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
     return 0
