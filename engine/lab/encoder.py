@@ -16,7 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from engine.lab.judge import ReaderSettings, body, pixels_of, train_reader
+from engine.lab.judge import FEATURES, body, pixels_of, train_reader
+from engine.lab.plan import ReaderSettings
 from engine.lab.progress import Report, Stop
 from engine.lab.scenes import Scene, caption
 from engine.lab.tokens import LENGTH, new_tokenizers
@@ -31,7 +32,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.tokenizer = new_tokenizers()[0]
         self.body = body()
-        self.seen = nn.Linear(192, _WIDTH)
+        self.seen = nn.Linear(FEATURES, _WIDTH)
         self.words = nn.Embedding(len(self.tokenizer), _WIDTH)
         self.places = nn.Parameter(0.02 * torch.randn(LENGTH, _WIDTH))
         layer = nn.TransformerEncoderLayer(

@@ -8,7 +8,7 @@ them.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from engine.files import atomic_path
 from engine.lab.base import PICTURE, SHAPES
 from engine.lab.objects import OBJECTS
 from engine.lab.paint import paint
+from engine.lab.plan import ReaderSettings
 from engine.lab.progress import Pace, Report, Stop, load_state, save_state, step_generators
 from engine.lab.scenes import GROUNDS, Ground, Scene, Style, sample_scene
 from engine.lab.train_vae import to_tensor
@@ -42,18 +43,12 @@ class Reading:
     certainty: float
 
 
-@dataclass(frozen=True)
-class ReaderSettings:
-    """How a reader of pictures (the judge, the encoder) is trained."""
-
-    steps: int = 3000
-    batch: int = 48
-    rate: float = 2e-3
-    seed: int = 23
+FEATURES = 128
+"""Width of what `body` gives for a picture."""
 
 
-def body(width: int = 48) -> nn.Sequential:
-    """A small convolutional network from pictures [n, 3, height, width] to features [n, 4 x width]."""
+def body(width: int = FEATURES // 4) -> nn.Sequential:
+    """A small convolutional network from pictures [n, 3, height, width] to features [n, FEATURES]."""
 
     def stage(inner: int, outer: int) -> list[nn.Module]:
         norm = nn.GroupNorm(8, outer)
@@ -94,11 +89,16 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.body = body()
-        self.heads = nn.ModuleDict({name: nn.Linear(192, count) for name, count in _HEADS.items()})
+        self.heads = nn.ModuleDict({name: nn.Linear(FEATURES, count) for name, count in _HEADS.items()})
 
     def forward(self, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
         features = self.body(pixels)
         return {name: head(features) for name, head in self.heads.items()}
+
+    @torch.inference_mode()
+    def features(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """What the judge tells pictures by, [n, FEATURES]; pictures of any sizes."""
+        return torch.cat([self.body(pixels_of([picture])) for picture in pictures])
 
     @torch.inference_mode()
     def read(self, pictures: Sequence[Image.Image]) -> list[Reading]:
@@ -175,8 +175,16 @@ def train_judge(state_path: Path, settings: ReaderSettings, report: Report, stop
     return judge.eval()
 
 
-def train_reader(model: nn.Module, loss_of, state_path, settings, report, stop) -> None:  # noqa: ANN001
+def train_reader(
+    model: nn.Module,
+    loss_of: Callable[[list[Scene], torch.Tensor], torch.Tensor],
+    state_path: Path,
+    settings: ReaderSettings,
+    report: Report,
+    stop: Stop,
+) -> None:
     """The loop both readers share: AdamW with a one-cycle rate, resumable."""
+    model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-2)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, settings.steps + 1, pct_start=0.1)
     state = load_state(state_path, settings)
@@ -195,7 +203,8 @@ def train_reader(model: nn.Module, loss_of, state_path, settings, report, stop) 
         save_state(state_path, {**parts, "step": pace.step, "settings": str(settings)})
 
     while pace.step < settings.steps and not stop():
-        loss = loss_of(*reader_batch(settings, pace.step))
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_of(*reader_batch(settings, pace.step))
         loss.backward()
         optimizer.step()
         cycle.step()

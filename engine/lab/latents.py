@@ -18,6 +18,7 @@ from engine.lab.paint import paint
 from engine.lab.progress import Report, Stop
 from engine.lab.scenes import Scene, sample_scene
 from engine.lab.train_vae import to_tensor
+from engine.runs.job import Stopped
 
 _CHUNK = 256
 
@@ -47,7 +48,7 @@ def load_latents(
     """The latents of `counts[i]` scenes for each of `SHAPES`; those not yet in `folder` are painted and
     encoded.
 
-    A chunk is one file, so that a stopped or killed call goes on where it was.
+    A chunk is one file, so that a killed call, or one ended by `stop` (raises Stopped), goes on where it was.
     """
     sets = []
     total = sum(counts)
@@ -60,7 +61,7 @@ def load_latents(
             path = folder / f"{width}x{height}-{first:06d}-{len(part)}.npy"
             if not path.exists():
                 if stop():
-                    raise KeyboardInterrupt
+                    raise Stopped
                 folder.mkdir(parents=True, exist_ok=True)
                 encoded = _encode(vae, part, width, height)
                 with atomic_path(path) as beside:

@@ -14,34 +14,9 @@ from torch.nn import functional as F
 from engine.lab.base import Networks, new_scheduler
 from engine.lab.latents import LatentSet
 from engine.lab.muon import Muon
+from engine.lab.plan import BaseSettings
 from engine.lab.progress import Pace, Report, Stop, load_state, save_state, step_generators
 from engine.lab.scenes import caption
-
-
-@dataclass(frozen=True)
-class BaseSettings:
-    """How the base is trained: a flat rate after the warm-up, and a square-root decay over the last `decay`
-    steps.
-
-    Because the rate is flat, `steps` may be raised later and the training goes on; a release is a decay from
-    a copy. `text_steps` is when the text encoders are frozen: they learn early, and cost a quarter of a step.
-    """
-
-    steps: int = 20_000
-    decay: int = 0
-    batch: int = 48
-    rate: float = 1.5e-3
-    muon_rate: float = 3e-3
-    warmup: int = 200
-    text_steps: int = 3_000
-    ema: float = 0.999
-    drop: float = 0.1
-    seed: int = 7
-
-    @property
-    def kept(self) -> str:
-        """What must not change when a training goes on."""
-        return f"batch={self.batch} text_steps={self.text_steps} drop={self.drop} seed={self.seed}"
 
 
 def timestep_weights() -> torch.Tensor:

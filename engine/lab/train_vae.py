@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import random
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +13,9 @@ from torch.nn import functional as F
 
 from engine.lab.base import FACTOR, PICTURE, new_vae
 from engine.lab.paint import paint
+from engine.lab.plan import VaeSettings
 from engine.lab.progress import Pace, Report, Stop, load_state, save_state, step_generators
 from engine.lab.scenes import sample_scene
-
-
-@dataclass(frozen=True)
-class VaeSettings:
-    """How the autoencoder is trained; `crop` in pixels, a batch is `batch` crops."""
-
-    steps: int = 4500
-    batch: int = 32
-    crop: int = 32
-    rate: float = 2e-3
-    warmup: int = 100
-    kl: float = 1e-6
-    decoder_only: bool = False
-    seed: int = 11
 
 
 def to_tensor(pixels: np.ndarray) -> torch.Tensor:
@@ -115,6 +102,20 @@ def train_vae(
 def _rate_at(step: int, settings: VaeSettings) -> float:
     warm = min(1.0, (step + 1) / settings.warmup)
     return warm * 0.5 * (1 + math.cos(math.pi * min(1.0, step / settings.steps)))
+
+
+def sample_pictures(count: int, seed: int) -> torch.Tensor:
+    """True scenes as float pictures [count, 3, 64, 64] in -1..1, for measuring."""
+    rng = random.Random(seed)
+    return to_tensor(np.stack([np.asarray(paint(sample_scene(rng, held_out=None))) for _ in range(count)]))
+
+
+def scaled(vae: AutoencoderKL) -> AutoencoderKL:
+    """Sets the scaling factor so that latents of true scenes have a standard deviation of one."""
+    means, deviations = latent_statistics(vae, sample_pictures(256, seed=999))
+    overall = (deviations.square().mean() + means.var(correction=0)).sqrt()
+    vae.register_to_config(scaling_factor=round(float(1 / overall), 5))
+    return vae
 
 
 @torch.inference_mode()

@@ -13,15 +13,15 @@ from engine.errors import RunError
 from engine.lab.base import SHAPES, new_scheduler, new_vae
 from engine.lab.latents import LatentSet, load_latents, scenes_of
 from engine.lab.muon import orthogonal
+from engine.lab.plan import BaseSettings, VaeSettings
 from engine.lab.train_base import (
-    BaseSettings,
     batch_loss,
     draw_batch,
     rate_factor,
     timestep_weights,
     train_base,
 )
-from engine.lab.train_vae import VaeSettings, train_vae
+from engine.lab.train_vae import train_vae
 
 QUICK = BaseSettings(steps=4, batch=2, warmup=2, text_steps=3)
 
