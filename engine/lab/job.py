@@ -49,6 +49,8 @@ class _Part:
         """Passes an event on, its step counted over all of the job's trainings."""
         if event == "stage":
             self.job.stage(fields["name"], fields.get("done"), fields.get("total"))
+        elif event == "state":
+            self.job.event("state", step=self.before + fields["step"])
         elif event == "step":
             self.reached = fields["step"]
             self.job.event("step", step=self.before + self.reached, steps=self.total, loss=fields["loss"])
