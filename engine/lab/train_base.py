@@ -121,7 +121,7 @@ class Training:
         self.step = 0
 
     def _quicken(self) -> None:
-        """Plain attention: without a GPU and with so few tokens it trains a third faster than the fused kernel."""
+        """Plain attention: without a GPU, on so few tokens, a third faster than the fused kernel."""
         self.networks.unet.set_attn_processor(AttnProcessor())
         for encoder in (self.networks.text_encoder, self.networks.text_encoder_2):
             encoder.set_attn_implementation("eager")
