@@ -39,7 +39,7 @@ class Interrupts:
         self.count += 1
 
 
-def follow(run: RunFolder, *, as_json: bool = False, stop_on_interrupt: bool = False) -> int:
+def follow(run: RunFolder, interrupts: Interrupts, *, as_json: bool = False, stop_on_interrupt: bool = False) -> int:
     """Tells a run's events until it ends; the exit code says how it did.
 
     Ctrl-C leaves and lets the run go on; with `stop_on_interrupt` (a run that was begun in this terminal) it
@@ -47,23 +47,22 @@ def follow(run: RunFolder, *, as_json: bool = False, stop_on_interrupt: bool = F
     """
     reader = EventReader(run.events)
     story = Story(run, as_json)
-    with Interrupts() as interrupts:
-        heard = 0
-        while True:
-            # Asked before reading, so that an engine that ends in between is heard to its last word.
-            alive = lock_holder(run) is not None
-            story.tell(reader.poll())
-            if not run.path.is_dir():
-                raise RunError(f"the run folder {shown(run.path)} is gone: it was moved or deleted meanwhile")
-            if story.ended or not alive:
-                return _end(run, as_json)
-            if interrupts.count > heard:
-                heard += 1
-                if not stop_on_interrupt or heard > 2:
-                    return _leave(run, as_json)
-                _ask_to_stop(run, now=heard > 1)
-            story.figures()
-            time.sleep(_LOOK_SECONDS)
+    heard = 0
+    while True:
+        # Asked before reading, so that an engine that ends in between is heard to its last word.
+        alive = lock_holder(run) is not None
+        story.tell(reader.poll())
+        if not run.path.is_dir():
+            raise RunError(f"the run folder {shown(run.path)} is gone: it was moved or deleted meanwhile")
+        if story.ended or not alive:
+            return _end(run, as_json)
+        if interrupts.count > heard:
+            heard += 1
+            if not stop_on_interrupt or heard > 2:
+                return _leave(run, as_json)
+            _ask_to_stop(run, now=heard > 1)
+        story.figures()
+        time.sleep(_LOOK_SECONDS)
 
 
 def _ask_to_stop(run: RunFolder, *, now: bool) -> None:

@@ -65,10 +65,13 @@ def test_train_kill_resume_export(lorasmith, begin, plan, tmp_path, until):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_demo_stops_on_ctrl_c_after_saving_and_can_be_resumed(begin, lorasmith, tmp_path, until):
+def test_demo_stops_on_ctrl_c_after_saving_and_can_be_resumed(begin, lorasmith, tmp_path):
     demo = begin("demo", "--out", tmp_path / "here", OMP_NUM_THREADS="1")
     run_folder = tmp_path / "here" / "demo"
-    until(lambda: (run_folder / "events.jsonl").exists())
+    said = ""
+    while "Ctrl-C saves and stops it." not in said:
+        said = demo.stdout.readline()
+        assert said, "the demo ended before it began"
     demo.send_signal(signal.SIGINT)
     out, errors = demo.communicate(timeout=240)
     assert (demo.returncode, errors) == (3, ""), out

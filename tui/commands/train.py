@@ -14,7 +14,7 @@ from engine.plan_file import plan_from_text, read_plan, read_text, update_text, 
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from tui.commands.status import typed
-from tui.follow import follow
+from tui.follow import Interrupts, follow
 from tui.text import home_path, say
 
 
@@ -81,17 +81,22 @@ def _begin(run: RunFolder, verb: str = "train", *, processes: int = 1, detach: b
     """Starts the run's engine; a run that was refused leaves no folder behind."""
     try:
         started = start_engine(run, verb, processes=processes)
+    except KeyboardInterrupt:
+        say("It was stopped before it had begun.")
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     except BaseException:
         if not run.events.exists():
             shutil.rmtree(run.path, ignore_errors=True)
         raise
-    name = typed(run)
-    say(f"{shown(run.name)} has begun (process {started.pid}), in {home_path(run.path)}.")
-    say(f"It goes on if this terminal closes; `lorasmith watch {name}` returns to it.")
-    if detach:
-        return 0
-    say("Ctrl-C saves and stops it.")
-    return follow(run, stop_on_interrupt=True)
+    with Interrupts() as interrupts:
+        name = typed(run)
+        say(f"{shown(run.name)} has begun (process {started.pid}), in {home_path(run.path)}.")
+        say(f"It goes on if this terminal closes; `lorasmith watch {name}` returns to it.")
+        if detach:
+            return 0
+        say("Ctrl-C saves and stops it.")
+        return follow(run, interrupts, stop_on_interrupt=True)
 
 
 def absolute_text(path: Path) -> str:

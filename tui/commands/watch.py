@@ -8,7 +8,7 @@ from engine.errors import shown
 from engine.runs.folder import find_run
 from engine.runs.summary import read_summary
 from tui.commands.status import progress
-from tui.follow import follow
+from tui.follow import Interrupts, follow
 from tui.text import say
 
 
@@ -19,4 +19,5 @@ def watch(asked: Namespace) -> int:
     if summary.alive and not asked.json:
         figures = progress(summary)
         say(f"{shown(run.name)} is {summary.status}{': ' + figures if figures else ''}. Ctrl-C leaves it running.")
-    return follow(run, as_json=asked.json)
+    with Interrupts() as interrupts:
+        return follow(run, interrupts, as_json=asked.json)
