@@ -22,7 +22,7 @@ from engine.train.state import Progress, load_state
 def run(job: Job) -> None:
     """Trains the plan in the job's run folder from its newest saved state, or from the start."""
     job.stage("starting")
-    accelerator = _accelerator()
+    accelerator = start_accelerator()
     plan = read_plan(job.folder.plan)
     plan = replace(plan, output=replace(plan.output, name=output_name(plan, job.folder.name)))
     for finding in check_plan(plan):
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
     loop.run_to_the_end()
 
 
-def _accelerator():
+def start_accelerator():
     """accelerate's view of this process: its device, its rank, and the way to add gradients up."""
     from accelerate import Accelerator
     from accelerate.utils import InitProcessGroupKwargs
