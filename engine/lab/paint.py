@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from engine.lab.scenes import COLOURS, Ground, Scene, Style
-from engine.lab.sprites import Source, drawn, packaged
+from engine.lab.sprites import Source, drawn, packaged, pixel_cell
 
 _SKY = {"grass": (150, 205, 245), "beach": (140, 215, 250), "snow": (175, 205, 232), "night": (38, 42, 104)}
 _FLOOR = {"grass": (98, 186, 72), "beach": (240, 214, 150), "snow": (250, 250, 255), "night": (58, 62, 84)}
@@ -56,7 +56,9 @@ def object_boxes(scene: Scene, width: int, height: int) -> list[tuple[int, int, 
     for middle, level in zip(middles, levels, strict=True):
         left = min(max(middle + dx - side / 2, 0), width - side)
         top = min(max(level + dy - side / 2, 0), height - side)
-        boxes.append((round(left), round(top), int(side)))
+        # Pixel art stands on the grid of its own cells.
+        cell = pixel_cell(int(side)) if scene.style is Style.PIXEL else 1
+        boxes.append(tuple(round(value) // cell * cell for value in (left, top, int(side))))
     return boxes
 
 

@@ -29,7 +29,7 @@ def packaged(name: str, hand: str) -> Image.Image:
 
 @lru_cache(maxsize=8192)
 def drawn(name: str, style: Style, side: int, source: Source = packaged) -> Image.Image:
-    """One object in one style, RGBA, `side` pixels square (neon comes as glowing lines on transparency)."""
+    """One object in one style, RGBA, `side` pixels square (pixel art: as many whole cells as fit)."""
     if style is Style.PIXEL:
         return _pixelated(source(name, "noto"), side)
     return _styled(name, style, source).resize((side, side), Image.Resampling.LANCZOS)
@@ -98,10 +98,21 @@ def _glowing(sprite: Image.Image) -> Image.Image:
     return tube
 
 
+def pixel_cell(side: int) -> int:
+    """Side of one of the square cells of pixel art, in pixels: about sixteen to a drawing."""
+    return max(1, round(side / 16))
+
+
 def _pixelated(sprite: Image.Image, side: int) -> Image.Image:
-    """Sixteen square cells across, fully covered or not at all, in few colours."""
-    cells = sprite.resize((16, 16), Image.Resampling.BOX)
-    cover = cells.getchannel("A").point(lambda alpha: 255 if alpha > 110 else 0)
-    few = cells.convert("RGB").point(lambda level: round(level / 51) * 51).convert("RGBA")
-    few.putalpha(cover)
-    return few.resize((side, side), Image.Resampling.NEAREST)
+    """Square cells in few colours, covered wholly or not at all, with a dark outline as in old games."""
+    cell = pixel_cell(side)
+    cells = side // cell
+    inside = sprite.resize((cells - 2, cells - 2), Image.Resampling.BOX)
+    few = inside.convert("RGB").point(lambda level: min(255, round(level / 64) * 64)).convert("RGBA")
+    few.putalpha(inside.getchannel("A").point(lambda alpha: 255 if alpha > 110 else 0))
+    framed = Image.new("RGBA", (cells, cells))
+    framed.paste(few, (1, 1))
+    outlined = Image.new("RGBA", (cells, cells), (*INK, 255))
+    outlined.putalpha(framed.getchannel("A").filter(ImageFilter.MaxFilter(3)))
+    outlined.alpha_composite(framed)
+    return outlined.resize((cells * cell, cells * cell), Image.Resampling.NEAREST)
