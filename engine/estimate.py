@@ -14,7 +14,7 @@ from engine.base.configs import embedded_base_folder, sdxl_configs
 from engine.base.find import BaseSource, cached_snapshot, resolve_base
 from engine.base.folder import folder_configs
 from engine.base.header import read_header
-from engine.base.recognise import recognise, stored_configs, vae_scale
+from engine.base.recognise import bucket_step, recognise, stored_configs
 from engine.dataset.buckets import bucket_rules
 from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
@@ -107,7 +107,7 @@ class Estimate:
 def estimate_plan(plan: Plan, card: Card | None = None) -> Estimate:
     """Scans the plan's pictures and works everything out; DatasetError for a folder that cannot be read."""
     configs, native = base_shape(plan.base.model)
-    step = _bucket_step(configs, native) if configs is not None else NATIVE_STEP
+    step = bucket_step(configs, native) if configs is not None else NATIVE_STEP
     report = plan_report(plan, native_resolution=native, native_step=step)
     lora = None
     if configs is not None:
@@ -169,12 +169,6 @@ def base_shape(model: str) -> tuple[dict[str, Any] | None, int]:
     if path.is_dir():
         return dict(folder_configs(path)), known.native_resolution
     return stored_configs(path, read_header(path)) or sdxl_configs(), known.native_resolution
-
-
-def _bucket_step(configs: dict[str, Any], native: int) -> int:
-    """As `engine.base.load.Base.bucket_step`, which needs torch: a sixteenth of the side, or the UNet's own."""
-    halvings = len(configs["unet"]["block_out_channels"]) - 1
-    return max(native // 16, vae_scale(configs) * 2**halvings)
 
 
 def _path_of(source: BaseSource) -> Path | None:

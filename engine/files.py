@@ -21,7 +21,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield beside
         _flush(beside)
-        os.replace(beside, path)
+        beside.replace(path)
         _flush(path.parent)
     except BaseException:
         beside.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from engine.lora.attach import attach
 from engine.plan import Length, Network, Plan
 from engine.train.batches import Batch
 from engine.train.memory import Rung, is_out_of_memory, release
-from engine.train.optimizer import build_optimizer
+from engine.train.optimizer import RateGroup, build_optimizer
 from engine.train.trainer import Trainer
 
 # Forward and backward of one 1024 x 1024 picture with a rank-32 LoRA on the 722 linears, counted operation by
@@ -115,13 +115,13 @@ def random_trainer(
     unet.requires_grad_(False)
     adapter = attach(unet, (), plan.network, seed=0)
     unet.train()
-    group = [{"params": adapter.parameters_unet(), "lr": 1e-4}]
-    optimizer = build_optimizer(resolved.optimizer, group, plan.optimizer, device)
+    groups = [RateGroup(adapter.parameters_unet(), 1e-4)]
+    optimizer = build_optimizer(resolved.optimizer, groups, plan.optimizer)
     alphas = DDPMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000
     ).alphas_cumprod
     batches = RandomBatches(unet.config, resolved.base_dtype, device, resolution // 8)
-    trainer = Trainer(plan, resolved, unet=unet, adapter=adapter, optimizer=optimizer, batches=batches,  # type: ignore[arg-type]
+    trainer = Trainer(plan, resolved, unet=unet, adapter=adapter, groups=groups, optimizer=optimizer, batches=batches,  # type: ignore[arg-type]
                       alphas_cumprod=alphas, device=device)  # fmt: skip
     return trainer, [None] * batch
 

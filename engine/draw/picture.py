@@ -9,6 +9,7 @@ import torch
 
 from engine.base.encode import decode, encode_texts, token_counts
 from engine.base.load import Base, open_base
+from engine.base.threads import use_threads
 from engine.draw.sampling import Drawing, Prompt, draw_latents, save_png
 from engine.errors import LorasmithError, shown
 from engine.lora.file import apply_lora, load_lora
@@ -37,6 +38,7 @@ def draw_picture(request: PictureRequest) -> str:
     """
     base = open_base(request.base)
     size = _checked_size(request, base)
+    use_threads(base.known.size_bytes)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = _dtype(device, base)
     encoders = base.load_text_encoders(dtype, device)

@@ -35,7 +35,12 @@ class CheckpointWriter:
         save_lora(adapter, path, self.run.plan.output.precision, metadata(self.run.plan, self._facts(step, epoch)))
         result = verify(path, adapter)
         self.job.event(
-            "checkpoint", step=step, epoch=epoch, file=path.name, size=path.stat().st_size, verified=result.message
+            "checkpoint",
+            step=step,
+            epoch=epoch,
+            file=f"{folder.name}/{path.name}",
+            size=path.stat().st_size,
+            verified=result.message,
         )
 
     def validate(self, progress: Progress, epoch: int) -> None:
@@ -67,7 +72,7 @@ class CheckpointWriter:
             release()
             self.job.warn("A sample picture did not fit in memory and was left out; the training goes on.")
             return
-        self.job.event("sample", step=step, epoch=epoch, files=files)
+        self.job.event("sample", step=step, epoch=epoch, files=[f"{folder.name}/{name}" for name in files])
 
     def _facts(self, step: int, epoch: int) -> FileFacts:
         run = self.run

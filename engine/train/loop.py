@@ -152,7 +152,7 @@ class Loop:
         lowered = bad >= BAD_STEPS_IN_A_ROW
         self.window = Window()
         self.bad_in_a_row = 0
-        self.trainer.optimizer.zero_grad(set_to_none=True)
+        self.trainer.clear_gradients()
         release()
         restored = load_state(self.job.folder.state, self.trainer.adapter, self.trainer.optimizer)
         assert restored is not None, "the loop saves a state before its first step"

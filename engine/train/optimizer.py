@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from engine.errors import PlanError
 from engine.plan import Optimizer as OptimizerPlan
+from engine.train.flat import FlatWeights
+
+
+@dataclass
+class RateGroup:
+    """Adapter weights that share a learning rate. The optimizer sees them flat unless it needs their shapes."""
+
+    parameters: list[torch.nn.Parameter]
+    rate: float
+
+    def __post_init__(self) -> None:
+        self.flat = FlatWeights(self.parameters)
 
 
 def build_optimizer(
-    name: str, groups: list[dict[str, object]], plan: OptimizerPlan, device: torch.device
+    name: str, groups: Sequence[RateGroup], plan: OptimizerPlan
 ) -> torch.optim.Optimizer:
-    """The optimizer by its plan name; `groups` hold "params" and "lr" as torch takes them."""
+    """The optimizer by its plan name. Adafactor factors each weight's own rows and columns; the others are flat."""
+    shaped = name == "adafactor"
+    return _optimizer(
+        name, [{"params": g.parameters if shaped else [g.flat.weights], "lr": g.rate} for g in groups], plan
+    )
+
+
+def _optimizer(name: str, groups: list[dict[str, object]], plan: OptimizerPlan) -> torch.optim.Optimizer:
     decay = plan.weight_decay
     if name == "adamw":
         return torch.optim.AdamW(groups, weight_decay=decay, fused=True)

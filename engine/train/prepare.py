@@ -10,17 +10,19 @@ from typing import Any
 import torch
 
 from engine.base.load import Base, open_base
+from engine.base.threads import use_threads
 from engine.dataset.arrange import arrange
 from engine.dataset.scan import Dataset, Folder, Problem, scan
-from engine.errors import DatasetError, shown
+from engine.errors import DatasetError, PlanError, shown
 from engine.lora.attach import attach
 from engine.plan import Plan
+from engine.plan_checks import check_plan
 from engine.runs.job import Job, Stopped
 from engine.train.batches import Batches
 from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key
 from engine.train.examples import Example, Examples, build_examples
 from engine.train.memory import release
-from engine.train.optimizer import build_optimizer
+from engine.train.optimizer import RateGroup, build_optimizer
 from engine.train.record import keep_manifest
 from engine.train.resolve import Resolved, resolve
 from engine.train.samples import Sampler
@@ -50,6 +52,11 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
     job.stage("opening the base model")
     base = open_base(plan.base.model, vae=plan.base.vae or None, **_stated(plan),
                      report=_progress(job, "downloading the base model"))
+    for finding in check_plan(plan, native_resolution=base.native_resolution):
+        if finding.severity == "error":
+            raise PlanError(finding.sentence)
+        if finding.severity == "warning":
+            job.warn(finding.sentence)
     resolved = resolve(
         plan, device,
         native_resolution=base.native_resolution, native_step=base.bucket_step,
@@ -61,6 +68,7 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
                  "If samples come out as noise, set base.prediction.")
     for note in resolved.notes:
         job.warn(note)
+    use_threads(base.known.size_bytes)
 
     dataset = _scan(job, plan, resolved)
     arranged = arrange(
@@ -96,14 +104,16 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
     unet = base.load_unet(resolved.base_dtype, device)
     adapter = attach(unet, encoders or (), plan.network, seed=plan.machine.seed)
     unet.train()
-    optimizer = build_optimizer(resolved.optimizer, _groups(resolved, adapter), plan.optimizer, device)
+    groups = _groups(resolved, adapter)
+    optimizer = build_optimizer(resolved.optimizer, groups, plan.optimizer)
     batches = Batches(plan, resolved, cache, device, vae_id=vae_id, encoders_id=encoders_id)
     trainer = Trainer(
-        plan, resolved, unet=unet, adapter=adapter, optimizer=optimizer, batches=batches,
+        plan, resolved, unet=unet, adapter=adapter, groups=groups, optimizer=optimizer, batches=batches,
         alphas_cumprod=base.train_scheduler().alphas_cumprod, device=device,
         tokenizers=tokenizers, encoders=encoders, accelerator=accelerator,
     )  # fmt: skip
     facts = _facts(plan, base, resolved, examples, schedule, arranged.repeats_sentence, adapter)
+    facts["processes"] = accelerator.num_processes
     return Prepared(plan, base, resolved, examples, schedule, trainer, sampler, facts)
 
 
@@ -195,14 +205,10 @@ def _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, devic
     return vae.to("cpu")
 
 
-def _groups(resolved: Resolved, adapter: Any) -> list[dict[str, object]]:
-    first, second = resolved.text_encoder_rates
-    groups = [
-        {"params": list(adapter.parameters_unet()), "lr": resolved.rate},
-        {"params": list(adapter.parameters_te1()), "lr": first},
-        {"params": list(adapter.parameters_te2()), "lr": second},
-    ]
-    return [group for group in groups if group["params"]]
+def _groups(resolved: Resolved, adapter: Any) -> list[RateGroup]:
+    rates = (resolved.rate, *resolved.text_encoder_rates)
+    parts = (adapter.parameters_unet(), adapter.parameters_te1(), adapter.parameters_te2())
+    return [RateGroup(list(part), rate) for part, rate in zip(parts, rates, strict=True) if part]
 
 
 def _facts(plan, base, resolved, examples, schedule, why_repeats, adapter) -> dict[str, object]:

@@ -8,8 +8,6 @@ from datetime import timedelta
 
 import torch
 
-from engine.errors import PlanError
-from engine.plan_checks import check_plan
 from engine.plan_file import read_plan
 from engine.runs.job import Job
 from engine.train.checkpoint import CheckpointWriter, output_name
@@ -25,11 +23,6 @@ def run(job: Job) -> None:
     accelerator = start_accelerator()
     plan = read_plan(job.folder.plan)
     plan = replace(plan, output=replace(plan.output, name=output_name(plan, job.folder.name)))
-    for finding in check_plan(plan):
-        if finding.severity == "error":
-            raise PlanError(finding.sentence)
-        if finding.severity == "warning":
-            job.warn(finding.sentence)
     apply_limit(accelerator.device, plan.machine.memory_limit_gb)
 
     prepared = prepare(job, plan, accelerator)

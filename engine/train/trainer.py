@@ -14,7 +14,7 @@ from engine.train.batches import Batch, Batches, Place
 from engine.train.examples import Example
 from engine.train.loss import add_noise, min_snr_weights, per_picture_loss, target
 from engine.train.memory import Rung
-from engine.train.optimizer import MaskedUpdate, rate_factor
+from engine.train.optimizer import MaskedUpdate, RateGroup, rate_factor
 from engine.train.randomness import derived_seed
 from engine.train.resolve import Resolved
 
@@ -35,18 +35,18 @@ class StepResult:
 class Trainer:
     """The models, the adapter and the optimizer of a run."""
 
-    def __init__(self, plan: Plan, resolved: Resolved, *, unet: Any, adapter: Any, optimizer: torch.optim.Optimizer,
-                 batches: Batches, alphas_cumprod: torch.Tensor, device: torch.device,
+    def __init__(self, plan: Plan, resolved: Resolved, *, unet: Any, adapter: Any, groups: Sequence[RateGroup],
+                 optimizer: torch.optim.Optimizer, batches: Batches, alphas_cumprod: torch.Tensor, device: torch.device,
                  tokenizers: Any = None, encoders: Any = None, accelerator: Any = None) -> None:
         self.plan, self.resolved = plan, resolved
-        self.unet, self.adapter, self.optimizer = unet, adapter, optimizer
+        self.unet, self.adapter = unet, adapter
         self.batches, self.device = batches, device
         self.tokenizers, self.encoders = tokenizers, encoders
         self.accelerator = accelerator
-        self.update = MaskedUpdate(optimizer)
         self.alphas = alphas_cumprod.to(device)
-        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
+        self.groups = list(groups)
+        self.flat = [group.flat for group in groups]
+        self.use_optimizer(optimizer)
         self.rung = Rung(False, plan.length.batch_size)
         self.loss_scale = torch.tensor(65536.0 if resolved.loss_scaling else 1.0, device=device)
         self._good_steps = torch.zeros((), device=device)
@@ -58,6 +58,12 @@ class Trainer:
     @property
     def world(self) -> int:
         return self.accelerator.num_processes if self.accelerator else 1
+
+    def use_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Steps with this optimizer from now on; it must be built over this trainer's groups."""
+        self.optimizer = optimizer
+        self.update = MaskedUpdate(optimizer)
+        self.base_rates = [float(group["lr"]) for group in optimizer.param_groups]
 
     def use_rung(self, rung: Rung) -> None:
         """Does the steps from now on in this way; see `engine.train.memory`."""
@@ -117,7 +123,7 @@ class Trainer:
         fresh = not self.optimizer.state
         self._reduced_gradients()
         self.update.step(torch.ones((), dtype=torch.bool, device=self.device))
-        self.optimizer.zero_grad(set_to_none=True)
+        self.clear_gradients()
         if fresh:
             self.optimizer.state.clear()
             self.update = MaskedUpdate(self.optimizer)
@@ -162,33 +168,34 @@ class Trainer:
         if self.world > 1:
             losses = self.accelerator.reduce(losses, "sum")
         if self.resolved.loss_scaling:
-            torch._foreach_div_(gradients, self.loss_scale)
-        norm = torch.nn.utils.get_total_norm(gradients)
+            for gradient in gradients:
+                gradient.div_(self.loss_scale)
+        norm = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]).norm()
         if self.plan.optimizer.gradient_clipping:
-            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.plan.optimizer.gradient_clipping, norm)
+            shrink = (self.plan.optimizer.gradient_clipping / (norm + 1e-6)).clamp_max(1.0)
+            for gradient in gradients:
+                gradient.mul_(shrink)
         loss = losses / max(1, pictures)
         bad = ~(norm.isfinite() & loss.isfinite())
         self.update.step(bad)
         if self.plan.loss.scale_weight_norms:
             self.adapter.scale_weight_norms(self.plan.loss.scale_weight_norms)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.clear_gradients()
         if self.resolved.loss_scaling:
             bad = self._adjust_loss_scale(bad, loss)
         return StepResult(loss, norm, bad)
 
     def _reduced_gradients(self) -> list[torch.Tensor]:
-        """Every parameter's gradient; with several processes, their sum in one message over all parameters."""
-        for parameter in self.parameters:
-            if parameter.grad is None:  # a process whose share of a short batch is empty
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in self.parameters]
+        """The flat gradient of every rate group; with several processes, their sum in one message a group."""
+        gradients = [flat.gradients for flat in self.flat]
         if self.world > 1:
-            flat = torch.cat([gradient.flatten() for gradient in gradients])
-            flat = self.accelerator.reduce(flat, "sum")
-            pieces = flat.split([gradient.numel() for gradient in gradients])
-            for gradient, piece in zip(gradients, pieces, strict=True):
-                gradient.copy_(piece.view_as(gradient))
+            for gradient in gradients:
+                gradient.copy_(self.accelerator.reduce(gradient, "sum"))
         return gradients
+
+    def clear_gradients(self) -> None:
+        for flat in self.flat:
+            flat.zero()
 
     def _adjust_loss_scale(self, bad: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
         """Halves the fp16 loss scale after an overflow, doubles it after a long good stretch, on the device.

@@ -10,41 +10,49 @@ import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from engine.plan import Optimizer
-from engine.train.optimizer import MaskedUpdate, build_optimizer, rate_factor
+from engine.train.optimizer import MaskedUpdate, RateGroup, build_optimizer, rate_factor
 
 NAMES = ["adamw", "adamw8bit", "lion8bit", "adafactor", "prodigy"]
 BAD, GOOD = torch.tensor(True), torch.tensor(False)
 
 
 def update_of(name: str) -> tuple[torch.nn.Parameter, MaskedUpdate]:
+    """One weight of 64 x 128 and the masked update of an optimizer over it."""
     torch.manual_seed(0)
     weight = torch.nn.Parameter(torch.randn(64, 128))
-    group = {"params": [weight], "lr": 1.0 if name == "prodigy" else 1e-3}
-    return weight, MaskedUpdate(build_optimizer(name, [group], Optimizer(), torch.device("cpu")))
+    group = RateGroup([weight], 1.0 if name == "prodigy" else 1e-3)
+    return weight, MaskedUpdate(build_optimizer(name, [group], Optimizer()))
+
+
+def gradient_of(weight: torch.nn.Parameter, seed: int) -> torch.Tensor:
+    return torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def states(update: MaskedUpdate) -> list[torch.Tensor]:
+    return [v for state in update.optimizer.state.values() for v in state.values() if isinstance(v, torch.Tensor)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 def test_a_bad_gradient_never_reaches_weights_or_state(name, poison):
     weight, update = update_of(name)
-    weight.grad = torch.full_like(weight, poison)
+    weight.grad.fill_(poison)
     start = weight.detach().clone()
     update.step(BAD)
     assert torch.equal(weight, start), "the first step, before the optimizer has any state"
 
-    weight.grad = torch.randn_like(weight)
-    update.step(GOOD)
-    weight.grad = torch.randn_like(weight)
-    update.step(GOOD)
+    for seed in range(2):
+        weight.grad.copy_(gradient_of(weight, seed))
+        update.step(GOOD)
     assert not torch.equal(weight, start)
 
-    moved, state = weight.detach().clone(), copy.deepcopy(update.optimizer.state[weight])
-    weight.grad = torch.full_like(weight, poison)
+    moved, state = weight.detach().clone(), copy.deepcopy(states(update))
+    weight.grad.fill_(poison)
     update.step(BAD)
     assert torch.equal(weight, moved)
-    for key, value in update.optimizer.state[weight].items():
-        if isinstance(value, torch.Tensor):
-            assert torch.equal(value, state[key]), key
+    assert len(state) >= 1
+    for before, after in zip(state, states(update), strict=True):
+        assert torch.equal(before, after)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,23 +60,29 @@ def test_a_good_step_is_the_optimizers_own(name):
     weight, update = update_of(name)
     other, plain = update_of(name)
     for seed in range(3):
-        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
-        weight.grad, other.grad = gradient.clone(), gradient.clone()
+        weight.grad.copy_(gradient_of(weight, seed))
+        other.grad.copy_(gradient_of(weight, seed))
         update.step(GOOD)
         plain.optimizer.step()
     assert torch.equal(weight, other)
 
 
-def test_fused_adamw_is_pytorchs_plain_adamw():
-    weight, update = update_of("adamw")
-    other = torch.nn.Parameter(weight.detach().clone())
-    plain = torch.optim.AdamW([other], lr=1e-3, weight_decay=0.01, foreach=False, fused=False)
-    for seed in range(3):
-        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
-        weight.grad, other.grad = gradient.clone(), gradient.clone()
+def test_flat_adamw_is_pytorchs_plain_adamw_on_each_weight():
+    torch.manual_seed(0)
+    weights = [torch.nn.Parameter(torch.randn(8, 4)), torch.nn.Parameter(torch.randn(3, 5, 2, 2))]
+    others = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
+    group = RateGroup(weights, 1e-3)
+    update = MaskedUpdate(build_optimizer("adamw", [group], Optimizer()))
+    plain = torch.optim.AdamW(others, lr=1e-3, weight_decay=0.01, foreach=False, fused=False)
+    for _ in range(3):
+        for model in (weights, others):
+            sum((weight**3).sum() for weight in model).backward()
         update.step(GOOD)
         plain.step()
-    assert torch.allclose(weight, other, atol=1e-7)
+        group.flat.zero()
+        plain.zero_grad()
+    for weight, other in zip(weights, others, strict=True):
+        assert torch.allclose(weight, other, atol=1e-6)
 
 
 def test_rates_warm_up_and_decay():

@@ -44,7 +44,7 @@ def trained_with_a_stop(plan, name):
     assert train(folder, lambda: stop_at(1)) == 4
     assert train(folder) == 0
     last = events(folder, "checkpoint")[-1]
-    return folder, folder.checkpoints / last.get("file"), last.get("verified")
+    return folder, folder.path / last.get("file"), last.get("verified")
 
 
 def pipeline() -> StableDiffusionXLPipeline:

@@ -77,7 +77,8 @@ def test_out_of_memory_steps_down_the_ladder_and_goes_on(small_plan):
     assert train(folder, short_of_memory) == 0
     texts = [e.get("text") for e in events(folder, "warning")]
     assert any("Memory ran out at step 1: going on with 1 picture at a time" in text for text in texts)
-    for ours, theirs in zip(sorted(folder.checkpoints.iterdir()), sorted(undisturbed.checkpoints.iterdir()), strict=True):
+    ours_and_theirs = (sorted(run.checkpoints.iterdir()) for run in (folder, undisturbed))
+    for ours, theirs in zip(*ours_and_theirs, strict=True):
         one, other = load_file(ours), load_file(theirs)
         assert all(torch.allclose(one[key].float(), other[key].float(), atol=2e-3) for key in one)
 

@@ -7,7 +7,8 @@ import shutil
 from argparse import Namespace
 from pathlib import Path
 
-from engine.errors import PlanError, RunError, shown
+from engine.errors import BaseModelError, PlanError, RunError, shown
+from engine.estimate import base_shape
 from engine.plan import Plan
 from engine.plan_checks import check_plan
 from engine.plan_file import plan_from_text, read_plan, read_text, update_text, write_plan
@@ -66,9 +67,17 @@ def lab(asked: Namespace) -> int:
     return _begin(run, "lab", detach=asked.detach)
 
 
+def native_resolution(model: str) -> int | None:
+    """The base's own side in pixels; None where it cannot be opened, which the plan's check then says."""
+    try:
+        return base_shape(model)[1]
+    except BaseModelError:
+        return None
+
+
 def _tell_findings(plan: Plan, path: Path) -> None:
     """Refuses a plan with errors, all of them named; prints what is unwise in it."""
-    findings = check_plan(plan)
+    findings = check_plan(plan, native_resolution=native_resolution(plan.base.model))
     errors = [finding.sentence for finding in findings if finding.severity == "error"]
     if errors:
         raise PlanError("\n".join(f"{shown(path)}: {sentence}" for sentence in errors))
