@@ -24,7 +24,7 @@ from engine.base.find import BaseSource, cached_snapshot, lorasmith_home, resolv
 from engine.base.folder import component_weights, folder_configs
 from engine.base.hashing import base_hash, files_hash
 from engine.base.header import Header, read_header
-from engine.base.recognise import Prediction, Recognised, recognise, stored_configs, vae_scale
+from engine.base.recognise import Prediction, Recognised, bucket_step, recognise, stored_configs, vae_scale
 from engine.base.tokenizer import build_tokenizers, read_tokenizers
 from engine.base.vae import VaeSource, open_vae
 from engine.base.weights import Stored, locate_in_file, locate_in_folder, read_into
@@ -146,9 +146,8 @@ class Base:
 
     @property
     def bucket_step(self) -> int:
-        """Pixels between bucket sides: a sixteenth of the native side (64 for SDXL), or the UNet's own."""
-        halvings = len(self.configs["unet"]["block_out_channels"]) - 1
-        return max(self.native_resolution // 16, self.vae_scale * 2**halvings)
+        """Pixels between bucket sides: 64 for SDXL."""
+        return bucket_step(self.configs, self.native_resolution)
 
     @property
     def vae_fp16_safe(self) -> bool:

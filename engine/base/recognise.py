@@ -110,6 +110,12 @@ def native_resolution(configs: Mapping[str, Mapping[str, Any]]) -> int:
     return int(configs["unet"].get("sample_size") or 128) * vae_scale(configs)
 
 
+def bucket_step(configs: Mapping[str, Mapping[str, Any]], native_resolution: int) -> int:
+    """Pixels between bucket sides: a sixteenth of the native side (64 for SDXL), or what the UNet needs."""
+    halvings = len(configs["unet"]["block_out_channels"]) - 1
+    return max(native_resolution // 16, vae_scale(configs) * 2**halvings)
+
+
 def vae_scale(configs: Mapping[str, Mapping[str, Any]]) -> int:
     """Pixels a latent cell is wide (8 for SDXL)."""
     return 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
