@@ -35,3 +35,18 @@ def small_plan(painted: Path) -> Plan:
         length=Length(epochs=2, batch_size=2),
         samples=Samples(prompts=("ohwx disc on a green ground",), steps=2),
     )
+
+
+@pytest.fixture
+def wait_for():
+    """Waits until a condition holds; fails with its description after a time that only a hang would take."""
+    import time
+
+    def wait(condition, description: str, seconds: float = 240.0) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                pytest.fail(f"waited {seconds:g} s in vain until {description}")
+            time.sleep(0.1)
+
+    return wait
