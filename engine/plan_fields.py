@@ -104,7 +104,7 @@ _PICTURES = (
         "pictures.min_side", "shortest side of a bucket", "The shortest side a bucket may have.",
         higher="Very long pictures are cropped more.",
         lower="Very long pictures keep more of their length.",
-        advice="auto: half the resolution.", unit="px", low=32, high=2048, known_as=("min_bucket_reso",),
+        advice="auto: a quarter of the resolution.", unit="px", low=32, high=2048, known_as=("min_bucket_reso",),
     ),
     PlanField(
         "pictures.max_side", "longest side of a bucket", "The longest side a bucket may have.",
