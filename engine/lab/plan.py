@@ -16,7 +16,11 @@ from engine.errors import PlanError, shown
 
 @dataclass(frozen=True)
 class VaeSettings:
-    """How the autoencoder is trained; `crop` in pixels, a batch is `batch` crops."""
+    """How the autoencoder is trained; `crop` in pixels, a batch is `batch` crops.
+
+    `noise`, in standard deviations of the latents, is added before decoding: the decoder learns to smooth
+    over what a UNet leaves imperfect.
+    """
 
     steps: int = 5000
     batch: int = 32
@@ -24,6 +28,7 @@ class VaeSettings:
     rate: float = 2e-3
     warmup: int = 100
     kl: float = 1e-6
+    noise: float = 0.0
     decoder_only: bool = False
     seed: int = 11
 
@@ -103,7 +108,7 @@ class LabPlan:
 _HIDDEN = {"base": {"decay"}, "autoencoder": {"decoder_only"}}
 """Settings the job itself decides."""
 
-_MAY_BE_ZERO = ("release", "seed", "kl", "drop", "warmup", "muon_rate")
+_MAY_BE_ZERO = ("release", "seed", "kl", "noise", "drop", "warmup", "muon_rate")
 
 
 def lab_toml(plan: LabPlan) -> str:

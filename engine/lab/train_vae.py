@@ -41,7 +41,9 @@ def _loss(
     with torch.autocast("cpu", torch.bfloat16):
         with torch.set_grad_enabled(not settings.decoder_only):
             posterior = vae.encode(pixels).latent_dist
-        drawn = vae.decode(posterior.sample(generator)).sample
+        latents = posterior.sample(generator)
+        noise = torch.randn(latents.shape, generator=generator) * latents.detach().std() * settings.noise
+        drawn = vae.decode(latents + noise).sample
     drawn = drawn.float()
     # The plain difference for colours, the difference of neighbours for sharp edges.
     plain = F.l1_loss(drawn, pixels) + 4 * F.mse_loss(drawn, pixels)
