@@ -99,6 +99,10 @@ def run(job: Job) -> None:
 
     autoencoder = part(plan.autoencoder.steps)
     vae = _train(autoencoder, lambda say, stop: train_vae(state / "vae.pt", plan.autoencoder, say, stop))
+    vae = _train(
+        part(plan.decoder.steps),
+        lambda say, stop: train_vae(state / "decoder.pt", plan.decoder, say, stop, start_from=vae),
+    )
     scaled(vae)
     training = _train_base(job, plan, vae, part(plan.base.steps), part(plan.release))
     judge = _train(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +92,21 @@ class LabPlan:
     release: int = 2_000
     proof: int = 1_000
     sheet: int = 40
-    autoencoder: VaeSettings = field(default_factory=VaeSettings)
-    scenes: SceneSettings = field(default_factory=SceneSettings)
-    base: BaseSettings = field(default_factory=BaseSettings)
-    judge: ReaderSettings = field(default_factory=ReaderSettings)
-    encoder: ReaderSettings = field(default_factory=lambda: ReaderSettings(seed=29))
+    autoencoder: VaeSettings = VaeSettings()
+    decoder: VaeSettings = VaeSettings(steps=4000, rate=1e-3, noise=0.05, decoder_only=True, seed=12)
+    scenes: SceneSettings = SceneSettings()
+    base: BaseSettings = BaseSettings()
+    judge: ReaderSettings = ReaderSettings()
+    encoder: ReaderSettings = ReaderSettings(seed=29)
 
     @property
     def steps(self) -> int:
         """Training steps of all parts together."""
-        parts = (self.autoencoder, self.base, self.judge, self.encoder)
+        parts = (self.autoencoder, self.decoder, self.base, self.judge, self.encoder)
         return sum(part.steps for part in parts) + self.release
 
 
-_HIDDEN = {"base": {"decay"}, "autoencoder": {"decoder_only"}}
+_HIDDEN = {"base": {"decay"}, "autoencoder": {"decoder_only"}, "decoder": {"decoder_only"}}
 """Settings the job itself decides."""
 
 _MAY_BE_ZERO = ("release", "seed", "kl", "noise", "drop", "warmup", "muon_rate")
@@ -153,7 +154,10 @@ def read_lab_plan(path: Path) -> LabPlan:
 
 
 def _parts(plan: LabPlan) -> list[tuple[str, Any]]:
-    return [(name, getattr(plan, name)) for name in ("autoencoder", "scenes", "base", "judge", "encoder")]
+    return [
+        (name, getattr(plan, name))
+        for name in ("autoencoder", "decoder", "scenes", "base", "judge", "encoder")
+    ]
 
 
 def _shown_settings(name: str, part: Any) -> dict[str, int | float]:

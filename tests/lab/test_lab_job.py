@@ -32,6 +32,7 @@ TINY = LabPlan(
     proof=4,
     sheet=2,
     autoencoder=VaeSettings(steps=2, batch=2, warmup=1),
+    decoder=VaeSettings(steps=1, batch=2, noise=0.1, decoder_only=True),
     scenes=SceneSettings(square=4, wide=2, tall=2),
     base=BaseSettings(steps=2, batch=2, warmup=1),
     judge=ReaderSettings(steps=2, batch=4),
