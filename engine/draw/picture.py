@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +43,9 @@ def draw_picture(request: PictureRequest) -> str:
     use_threads(base.known.size_bytes)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = _dtype(device, base)
-    encoders = base.load_text_encoders(dtype, device)
-    unet = base.load_unet(dtype, device)
+    # A LoRA may change both, so both are here at once; the card holds one part at a time.
+    encoders = base.load_text_encoders(dtype)
+    unet = base.load_unet(dtype)
     said = ""
     if request.lora is not None:
         file = load_lora(request.lora)
@@ -50,16 +53,29 @@ def draw_picture(request: PictureRequest) -> str:
         matched = len(file.modules) - len(adapter.unmatched)
         said = f"{matched} of {len(file.modules)} modules of {shown(request.lora.name)} matched."
     tokenizers = base.tokenizers()
-    with torch.no_grad():
+    with torch.no_grad(), _on(device, *encoders):
         prompt, negative = (
             Prompt(*encode_texts(tokenizers, encoders, [text], 225)) for text in (request.prompt, request.negative)
         )
     drawing = Drawing(size, request.steps, request.cfg, request.seed)
     prompt, negative = _cut(prompt, request.prompt, tokenizers), _cut(negative, request.negative, tokenizers)
-    latents = draw_latents(unet, base.scheduler(), [prompt], negative, [drawing], vae_scale=base.vae_scale)
+    with _on(device, unet):
+        latents = draw_latents(unet, base.scheduler(), [prompt], negative, [drawing], vae_scale=base.vae_scale)
     vae = base.load_vae(torch.float32, device)
     save_png(decode(vae, latents)[0], request.to, _parameters(request, drawing, base))
     return said
+
+
+@contextmanager
+def _on(device: torch.device, *modules: torch.nn.Module) -> Iterator[None]:
+    """Has the modules on the device for the length of a `with`, and on the CPU afterwards."""
+    for module in modules:
+        module.to(device)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.to("cpu")
 
 
 def _cut(prompt: Prompt, text: str, tokenizers) -> Prompt:

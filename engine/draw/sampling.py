@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +104,12 @@ def _rows(prompts: Sequence[Prompt], negative: Prompt, guided: bool) -> tuple[to
     if not guided:
         return hidden, pooled
     count = len(prompts)
-    # Prompts of more than 75 tokens have more rows than the negative: it is repeated to their length.
-    chunks = hidden.shape[1] // negative.hidden.shape[1]
-    negatives = negative.hidden.repeat(count, chunks, 1)
+    # Of prompt and negative either may be the longer. Repeating all rows of a text changes nothing that attention
+    # answers (each weight is shared out among equal rows), so both are repeated to a length they have in common.
+    rows, own = hidden.shape[1], negative.hidden.shape[1]
+    common = math.lcm(rows, own)
+    negatives = negative.hidden.repeat(count, common // own, 1)
+    hidden = hidden.repeat(1, common // rows, 1)
     return torch.cat([negatives, hidden]), torch.cat([negative.pooled.repeat(count, 1), pooled])
 
 

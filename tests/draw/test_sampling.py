@@ -71,6 +71,33 @@ def test_a_seed_draws_the_same_picture_in_any_batch(base, pipeline):
     assert decode(pipeline.vae, alone).shape == (1, 64, 64, 3)
 
 
+@pytest.mark.parametrize("chunks", [(1, 2), (2, 1), (3, 2)])
+def test_prompt_and_negative_may_differ_in_length(base, pipeline, chunks):
+    prompt, negative = encoded(pipeline, ["a red apple", "blurred"])
+    longer = [
+        Prompt(text.hidden.repeat(1, count, 1), text.pooled)
+        for text, count in zip((prompt, negative), chunks, strict=True)
+    ]
+    drawings = [Drawing((64, 64), 3, 5.0, 1)]
+
+    def drawn(positive, without):
+        return draw_latents(
+            pipeline.unet, base.scheduler(), [positive], without, drawings, vae_scale=base.vae_scale
+        )
+
+    # Attention over equal rows repeated is attention over them once, so the lengths must not matter.
+    assert torch.allclose(drawn(*longer), drawn(prompt, negative), atol=1e-4)
+
+
+def test_the_command_takes_a_long_negative_prompt(tmp_path):
+    to = tmp_path / "x.png"
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(to), "--steps", "1",
+               "--negative", "bad hands, " * 40]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
+    assert done.returncode == 0, done.stderr
+    assert to.is_file()
+
+
 def test_the_command_writes_a_png_that_says_how_it_was_made(tmp_path):
     to = tmp_path / "apple.png"
     command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to), "--steps", "2", "--seed", "9"]
