@@ -21,7 +21,11 @@ from engine.train.trainer import Trainer
 # operation on meta tensors; recomputation is never counted, so checkpointing shows as the loss it is.
 TFLOP_A_PICTURE = 14.62
 # Dense 16-bit TFLOP/s with fp32 accumulation, from the makers' data sheets.
-PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "4090": 165, "3090": 71, "3060": 25.6}
+# The first name that occurs in the card's own counts.
+PEAK_TFLOPS = {
+    "H200": 989, "H100 PCIe": 756, "H100 NVL": 835, "H100": 989,
+    "A100": 312, "L40S": 362, "4090": 165, "3090": 71, "3060": 25.6,
+}  # fmt: skip
 WARM_UP, COUNTED = 3, 10
 
 
@@ -127,13 +131,23 @@ def random_trainer(
 
 
 class RandomBatches:
-    """Batches of noise on the device, in the shapes that real ones have."""
+    """Batches of noise on the device, in the shapes that real ones have.
+
+    Each size is made once: a small tensor copied to the device at every step would have the host wait for it.
+    """
 
     def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, side: int) -> None:
         self._config, self._dtype, self._device, self._side = config, dtype, device, side
+        self._made: dict[int, Batch] = {}
 
     def build(self, examples: list, places: list) -> Batch:
-        count, device = len(examples), self._device
+        count = len(examples)
+        if count not in self._made:
+            self._made[count] = self._make(count)
+        return self._made[count]
+
+    def _make(self, count: int) -> Batch:
+        device = self._device
         pooled = self._config.projection_class_embeddings_input_dim - 6 * self._config.addition_time_embed_dim
         shape = (count, self._config.in_channels, self._side, self._side)
         size = float(self._side * 8)
