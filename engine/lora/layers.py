@@ -89,21 +89,18 @@ class _Adapted:
         """The dropout mask of the rank-r projection, scaled to keep the mean; None where nothing is dropped."""
         if not (self.drop and self.training):  # type: ignore[attr-defined]
             return None
-        seeds = self.controls.dropout_seeds
-        if seeds is None:
-            drawn = torch.rand(shape, device=like.device)
-        else:
-            # Stateless: the mask depends on the picture's seed and the layer, so it does not change with the
-            # number of processes, with resuming, or when a checkpointed block is computed a second time.
-            generator = torch.Generator(device=like.device)
-            each = (shape[0] // len(seeds), *shape[1:])
-            drawn = torch.cat(
-                [
-                    torch.rand(each, generator=generator.manual_seed(_mixed(seed, self.number)), device=like.device)
-                    for seed in seeds
-                ]
-            )
-        return (drawn >= self.drop).to(like.dtype).div_(1 - self.drop)
+        return _mask(self.controls, self.number, self.drop, shape, like)
+
+
+class _SeededDropout(nn.Module):
+    """Stands in for the dropout that peft's DoRA applies to a layer's input; its own draws from a running generator."""
+
+    def __init__(self, controls: Controls, number: int, drop: float) -> None:
+        super().__init__()
+        self.controls, self.number, self.drop = controls, number, drop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * _mask(self.controls, self.number, self.drop, x.shape, x) if self.training else x
 
 
 class LoraLinear(_Adapted, PeftLinear):
@@ -183,6 +180,27 @@ def lighten(layer: LoraLayer, controls: Controls, number: int, drop: float) -> N
     else:
         raise TypeError(f"cannot adapt a {type(base).__name__} (peft made it a {type(layer).__name__})")
     layer.controls, layer.number, layer.drop = controls, number, drop  # type: ignore[attr-defined]
+    if dora and drop:
+        layer.lora_dropout[ADAPTER] = _SeededDropout(controls, number, drop)
+
+
+def _mask(controls: Controls, number: int, drop: float, shape: torch.Size | tuple[int, ...], like: Tensor) -> Tensor:
+    """What dropout multiplies a tensor of this shape by: 0, or 1 / (1 - drop)."""
+    seeds = controls.dropout_seeds
+    if seeds is None:
+        drawn = torch.rand(shape, device=like.device)
+    else:
+        # Stateless: the mask depends on the picture's seed and the layer, so it does not change with the number of
+        # processes, with resuming, or when a checkpointed block is computed a second time.
+        generator = torch.Generator(device=like.device)
+        each = (shape[0] // len(seeds), *shape[1:])
+        drawn = torch.cat(
+            [
+                torch.rand(each, generator=generator.manual_seed(_mixed(seed, number)), device=like.device)
+                for seed in seeds
+            ]
+        )
+    return (drawn >= drop).to(like.dtype).div_(1 - drop)
 
 
 def _mixed(seed: int, number: int) -> int:

@@ -214,9 +214,10 @@ def test_gradient_checkpointing_changes_nothing(tiny, unet_inputs, randomize):
     assert all(torch.allclose(a, b, atol=1e-7) for a, b in zip(*grads, strict=True))
 
 
-def test_dropout_belongs_to_the_picture_not_to_its_place_in_the_batch(tiny, unet_inputs, randomize):
+@pytest.mark.parametrize("shape", [{"targets": "locon"}, {"dora": True}], ids=["locon", "dora"])
+def test_dropout_belongs_to_the_picture_not_to_its_place_in_the_batch(tiny, unet_inputs, randomize, shape):
     models = tiny()
-    adapter = attach(models.unet, (), Network(targets="locon", rank=4, dropout=0.5), seed=0)
+    adapter = attach(models.unet, (), Network(rank=4, dropout=0.5, **shape), seed=0)
     randomize(adapter)
     models.unet.train()
     inputs = unet_inputs()
