@@ -44,6 +44,7 @@ class FileFacts:
     class_images: int = 0
     held_out_images: int = 0
     batches_per_epoch: int = 0
+    processes: int = 1
     epoch: int = 0
     epochs_total: int = 0
     step: int = 0
@@ -142,7 +143,7 @@ def _dataset(plan: Plan, facts: FileFacts) -> dict[str, object]:
         "ss_num_reg_images": facts.class_images,
         "ss_num_validation_images": facts.held_out_images,
         "ss_batch_size_per_device": plan.length.batch_size,
-        "ss_total_batch_size": plan.length.batch_size,
+        "ss_total_batch_size": plan.length.batch_size * plan.length.gradient_accumulation * facts.processes,
         "ss_resolution": f"({facts.resolution}, {facts.resolution})",
         "ss_enable_bucket": plan.pictures.bucketing,
         "ss_bucket_no_upscale": not plan.pictures.upscale,

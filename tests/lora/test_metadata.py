@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from engine.lora.metadata import FileFacts, metadata, weight_hashes
-from engine.plan import Network, Output, Plan, Subject
+from engine.plan import Length, Network, Output, Plan, Subject
 
 PLAN = Plan(
     subject=Subject(kind="person", instance_prompt="ohwx", class_prompt="woman"),
@@ -74,3 +74,9 @@ def test_hashes_are_kohyas():
     start = 8 + int.from_bytes(data[:8], "little")
     assert hashes["sshs_model_hash"] == hashlib.sha256(data[start:]).hexdigest()
     assert hashes["sshs_legacy_hash"] == hashlib.sha256(data[0x100000 : 0x100000 + 0x10000]).hexdigest()[:8]
+
+
+def test_the_total_batch_counts_accumulation_and_processes():
+    plan = Plan(length=Length(batch_size=2, gradient_accumulation=3))
+    values = metadata(plan, FileFacts(base_name="x", processes=4))
+    assert (values["ss_batch_size_per_device"], values["ss_total_batch_size"]) == ("2", "24")
