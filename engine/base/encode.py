@@ -60,7 +60,7 @@ def encode_texts(
     pooled: torch.Tensor | None = None
     for tokenizer, encoder in zip(tokenizers, text_encoders, strict=True):
         rows = [chunk for text in texts for chunk in token_chunks(tokenizer, text, max_tokens)]
-        ids = torch.tensor(rows, device=next(encoder.parameters()).device)
+        ids = _to_device(torch.tensor(rows), next(encoder.parameters()).device)
         output: Any = encoder(ids, output_hidden_states=True)
         hidden = output.hidden_states[-2]
         states.append(hidden.reshape(len(texts), chunks * hidden.shape[1], hidden.shape[2]))
@@ -91,6 +91,11 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor) -> np.ndarray:
         raise NonFiniteLatent("the VAE's picture is not finite")
     pixels = (pixels / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
     return (pixels * 255).round().to("cpu", torch.uint8).numpy()
+
+
+def _to_device(ids: torch.Tensor, device: torch.device) -> torch.Tensor:
+    # A plain copy would have the host wait for all that the card still has to do.
+    return ids.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else ids.to(device)
 
 
 def _token_ids(tokenizer: CLIPTokenizer, text: str) -> list[int]:

@@ -94,6 +94,7 @@ class Base:
     ) -> None:
         self.source = source
         self.known = known
+        self._hash: str | None = None
         self._header: Header | None = None
         if known.kind == "diffusers":
             self.configs = folder_configs(known.path)
@@ -122,8 +123,13 @@ class Base:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the single file, or over a folder's weight files; cached, see `hashing`."""
-        return self.compute_hash()
+        """SHA-256 of the single file, or over a folder's weight files; see `hashing`.
+
+        Worked out once for this object: a training names the base it has loaded, whatever becomes of the file.
+        """
+        if self._hash is None:
+            self._hash = self.compute_hash()
+        return self._hash
 
     @property
     def short_hash(self) -> str:
@@ -132,7 +138,8 @@ class Base:
 
     def compute_hash(self, report: Report | None = None) -> str:
         """As `hash`, telling `report(done, total)` the bytes read (6.9 GB take a while the first time)."""
-        return base_hash(self.known, lorasmith_home() / "cache", report)
+        self._hash = base_hash(self.known, lorasmith_home() / "cache", report)
+        return self._hash
 
     @property
     def native_resolution(self) -> int:

@@ -266,6 +266,14 @@ def test_hash_of_a_file_is_its_sha256_and_is_remembered(single_file: Path, own_h
     assert open_base(single_file).hash == "f" * 64  # read from the cache, not computed again
 
 
+def test_hash_of_an_open_base_outlives_its_file(single_file: Path, tmp_path: Path) -> None:
+    path = shutil.copy(single_file, tmp_path / "base.safetensors")
+    base = open_base(path)
+    before = base.hash
+    path.unlink()
+    assert base.hash == before
+
+
 def test_hash_of_a_folder_follows_its_weights(tiny_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(tiny_folder, tmp_path / "copy")
     assert open_base(folder).hash == open_base(tiny_folder).hash
