@@ -127,7 +127,7 @@ def host_syncs(trainer: Any, groups: list) -> Figure:
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for index, group in enumerate(steps):
             trainer.step(index, group)
-    waits = [event for event in found.events() if event.name in {"aten::_local_scalar_dense", "aten::nonzero"}]
+    waits = [event for event in found.events() or () if event.name in {"aten::_local_scalar_dense", "aten::nonzero"}]
     asked = sum(not _inside(event, "aten::_fused_adamw_") for event in waits)
     return Figure("host synchronisations between two log points", asked, "", "0", f"in {len(steps)} steps")
 

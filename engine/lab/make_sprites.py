@@ -52,7 +52,7 @@ def fluent(fluent_folder: Path, thing: Object) -> Image.Image:
 
 def trimmed(picture: Image.Image, side: int) -> Image.Image:
     """Cut to what is opaque, squared by transparent margins and scaled: all objects fill their frame."""
-    box = picture.getchannel("A").point(lambda a: 255 if a > 24 else 0).getbbox()
+    box = picture.getchannel("A").point([255 if level > 24 else 0 for level in range(256)]).getbbox()
     cut = picture.crop(box)
     longest = max(cut.size)
     square = Image.new("RGBA", (longest, longest))

@@ -92,7 +92,8 @@ def _glowing(sprite: Image.Image) -> Image.Image:
     low = hues.min(axis=2, keepdims=True) * 0.75
     vivid = (hues - low) / (hues - low).max(axis=2, keepdims=True) * 255
     lines = _lines(sprite)
-    glow = lines.filter(ImageFilter.GaussianBlur(3.5 * unit)).point(lambda level: min(255, int(level * 0.9)))
+    softer = [int(level * 0.9) for level in range(256)]
+    glow = lines.filter(ImageFilter.GaussianBlur(3.5 * unit)).point(softer)
     tube = Image.fromarray(vivid.astype(np.uint8)).convert("RGBA")
     tube.putalpha(ImageChops.lighter(lines, glow))
     return tube
@@ -108,8 +109,8 @@ def _pixelated(sprite: Image.Image, side: int) -> Image.Image:
     cell = pixel_cell(side)
     cells = side // cell
     inside = sprite.resize((cells - 2, cells - 2), Image.Resampling.BOX)
-    few = inside.convert("RGB").point(lambda level: min(255, round(level / 64) * 64)).convert("RGBA")
-    few.putalpha(inside.getchannel("A").point(lambda alpha: 255 if alpha > 110 else 0))
+    few = inside.convert("RGB").point([min(255, round(level / 64) * 64) for level in range(256)] * 3).convert("RGBA")
+    few.putalpha(inside.getchannel("A").point([255 if alpha > 110 else 0 for alpha in range(256)]))
     framed = Image.new("RGBA", (cells, cells))
     framed.paste(few, (1, 1))
     outlined = Image.new("RGBA", (cells, cells), (*INK, 255))
