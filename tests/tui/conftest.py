@@ -121,7 +121,8 @@ def surroundings(extra: dict[str, str] | None = None) -> dict[str, str]:
 
 @pytest.fixture
 def run() -> RunFolder:
-    return create_run("bear", '[subject]\ninstance_prompt = "ohwx"\nclass_prompt = "bear"\n')
+    plan = '[subject]\ninstance_prompt = "ohwx"\nclass_prompt = "bear"\n[samples]\nprompts = ["ohwx bear"]\n'
+    return create_run("bear", plan)
 
 
 @pytest.fixture

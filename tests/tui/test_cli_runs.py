@@ -152,6 +152,14 @@ def test_stop_now_says_so(lorasmith, run, start_engine_script):
     assert engine.wait(60) == 4
 
 
+def test_sample_without_prompts_is_not_asked_in_vain(lorasmith, start_engine_script):
+    silent = create_run("silent", "")
+    start_engine_script(silent)
+    said = lorasmith("sample", "silent")
+    assert said.code == 1
+    assert "silent has nothing to draw: its plan names no samples.prompts" in " ".join(said.err.split())
+
+
 @pytest.mark.parametrize("verb", ["save", "sample", "pause", "stop"])
 def test_asking_a_run_that_is_over_is_a_sentence(lorasmith, run, start_engine_script, verb):
     start_engine_script(run, ended("ok")).wait()

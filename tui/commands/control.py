@@ -6,7 +6,8 @@ import time
 from argparse import Namespace
 from collections.abc import Callable
 
-from engine.errors import RunError, shown
+from engine.errors import PlanError, RunError, shown
+from engine.plan_file import read_plan
 from engine.runs.control import request
 from engine.runs.events import Event, EventReader
 from engine.runs.folder import RunFolder, find_run
@@ -30,6 +31,8 @@ def save(asked: Namespace) -> int:
 def sample(asked: Namespace) -> int:
     """Asks for sample pictures now."""
     run, _ = _live(asked.run, "sample")
+    if run.kind == "train" and not _has_prompts(run):
+        raise RunError(f"{shown(run.name)} has nothing to draw: its plan names no samples.prompts")
     return _ask(run, "sample", {"sample", "warning"}, _sampled, "It draws them after the step it is in.")
 
 
@@ -108,6 +111,14 @@ def _ask(
         time.sleep(_LOOK_SECONDS)
     say(f"Asked, not yet answered. {later} `lorasmith watch {typed(run)}` shows it.")
     return 0
+
+
+def _has_prompts(run: RunFolder) -> bool:
+    """Whether the run's plan names sample prompts; one that cannot be read is the engine's to speak of."""
+    try:
+        return bool(read_plan(run.plan).samples.prompts)
+    except PlanError:
+        return True
 
 
 def _saved(event: Event) -> str:
