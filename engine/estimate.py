@@ -20,10 +20,11 @@ from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
 from engine.dataset.scan import Folder, scan
 from engine.plan import Plan, effective_rate, learning_rate
+from engine.plan_checks import DEMO_NATIVE, DEMO_STEP
 from engine.sizes import LoraSize, lora_size
 
 GIB = 2**30
-NATIVE_RESOLUTION, NATIVE_STEP = 1024, 64  # SDXL's own
+NATIVE_RESOLUTION = 1024  # SDXL's own
 # Activations kept for the backward pass of one 1024 x 1024 picture in 16 bits, in GiB, counted on SDXL's UNet with
 # meta tensors at rank 32; they follow the area (512: 1.60, 768: 3.56).
 _ACTIVATIONS = {"attention": 5.24, "transformer": 6.31, "locon": 6.47}
@@ -91,6 +92,7 @@ class Estimate:
     picture at a time with it."""
 
     report: CheckReport
+    native_resolution: int
     picture_steps: int
     learning_rate: float
     effective_rate: float
@@ -104,11 +106,15 @@ class Estimate:
     seconds_source: str
 
 
-def estimate_plan(plan: Plan, card: Card | None = None) -> Estimate:
-    """Scans the plan's pictures and works everything out; DatasetError for a folder that cannot be read."""
+def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False) -> Estimate:
+    """Scans the plan's pictures and works everything out; DatasetError for a folder that cannot be read.
+
+    With `decode` every picture is decoded once, as the training does, so that damaged ones do not count: seconds
+    instead of milliseconds.
+    """
     configs, native = base_shape(plan.base.model)
-    step = bucket_step(configs, native) if configs is not None else NATIVE_STEP
-    report = plan_report(plan, native_resolution=native, native_step=step)
+    step = bucket_step(configs, native) if configs is not None else DEMO_STEP
+    report = plan_report(plan, native_resolution=native, native_step=step, decode=decode)
     lora = None
     if configs is not None:
         parts = (configs["unet"], configs["text_encoder"], configs["text_encoder_2"])
@@ -123,6 +129,7 @@ def estimate_plan(plan: Plan, card: Card | None = None) -> Estimate:
     seconds, source = _seconds(picture_steps, side, card) if is_sdxl else (None, "this base is not of SDXL's shape")
     return Estimate(
         report=report,
+        native_resolution=native,
         picture_steps=picture_steps,
         learning_rate=learning_rate(plan),
         effective_rate=effective_rate(plan),
@@ -137,14 +144,14 @@ def estimate_plan(plan: Plan, card: Card | None = None) -> Estimate:
     )
 
 
-def plan_report(plan: Plan, *, native_resolution: int, native_step: int) -> CheckReport:
-    """What a training of this plan does with its pictures."""
+def plan_report(plan: Plan, *, native_resolution: int, native_step: int, decode: bool = False) -> CheckReport:
+    """What a training of this plan does with its pictures; only their headers are read, unless `decode` is set."""
     captions = plan.captions
     folders = [
         Folder(Path(one.path), None if one.repeats == "auto" else int(one.repeats)) for one in plan.pictures.folders
     ]
     folders += [Folder(Path(one.path), 1, "class") for one in plan.regularization.folders]
-    dataset = scan(folders, CaptionRules(extension=captions.extension, prefix=captions.prefix), decode=False)
+    dataset = scan(folders, CaptionRules(extension=captions.extension, prefix=captions.prefix), decode=decode)
     return check_dataset(
         dataset,
         bucket_rules(plan.pictures, native_resolution, native_step),
@@ -164,7 +171,7 @@ def base_shape(model: str) -> tuple[dict[str, Any] | None, int]:
     source = resolve_base(model)
     path = _path_of(source)
     if path is None:
-        return (sdxl_configs(), NATIVE_RESOLUTION) if source.kind == "hub" else (None, 64)
+        return (sdxl_configs(), NATIVE_RESOLUTION) if source.kind == "hub" else (None, DEMO_NATIVE)
     known = recognise(path)
     if path.is_dir():
         return dict(folder_configs(path)), known.native_resolution

@@ -22,7 +22,7 @@ Severity = Literal["error", "warning", "note"]
 
 SDXL_SIDES = (256, 2048)
 SDXL_NATIVE = 1024
-DEMO_NATIVE = 64  # the embedded base is small: SDXL's sizes say nothing about it
+DEMO_NATIVE, DEMO_STEP = 64, 16  # the embedded base is small: SDXL's sizes say nothing about it
 # Rates within which each optimizer is usually run. AdamW's is the guide's; Lion's is a third to a tenth of
 # it.
 USUAL_RATES: dict[str, tuple[float, float]] = {

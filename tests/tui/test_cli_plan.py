@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from engine.estimate import estimate_plan
 from engine.plan_file import read_plan
 from tui.commands.train import absolute_text, run_name
 
@@ -95,6 +96,20 @@ def test_plan_new_writes_a_commented_plan_and_says_its_figures(lorasmith, pictur
     assert f"lorasmith train {out}" in said.out
 
 
+def test_plan_new_says_what_is_wrong_with_the_pictures(lorasmith, pictures, tmp_path):
+    (pictures / "cut.png").write_bytes((pictures / "square.png").read_bytes()[:400])
+    some = lorasmith("plan", "new", "--kind", "object", "--images", pictures, "--out", tmp_path / "some.toml")
+    told = " ".join(some.out.split())
+    assert "1 file or folder cannot be used; `lorasmith check` names each." in told
+    assert "warning: 2 pictures have no caption, which matters for an object" in told
+    assert "3 pictures in 3 buckets" in told  # the damaged one is not counted
+
+    (tmp_path / "nothing").mkdir()
+    none = lorasmith("plan", "new", "--kind", "object", "--images", tmp_path / "nothing", "--out", tmp_path / "no.toml")
+    assert "There is nothing to train with in the plan's folders." in " ".join(none.out.split())
+    assert "Steps:" not in none.out
+
+
 def test_plan_new_never_overwrites(lorasmith, pictures, tmp_path):
     out = tmp_path / "vase.toml"
     out.write_text("mine")
@@ -124,7 +139,8 @@ def test_estimate_says_steps_size_memory_and_where_they_come_from(lorasmith, pic
     plan = plan_file(tmp_path, "[length]\nepochs = 4\n")
     said = lorasmith("estimate", plan)
     assert said.code == 0
-    labels = [line.split()[0] for line in said.out.splitlines() if not line.startswith(" ")]
+    figures = said.out[said.out.index("steps ") :]  # after the warnings
+    labels = [line.split()[0] for line in figures.splitlines() if not line.startswith(" ")]
     assert labels == ["steps", "repeats", "rate", "file", "disk", "memory", "card", "time"]
     told = " ".join(said.out.split())
     assert "effective rate 1e-4 x 32/32 = 1e-4" in told
@@ -132,6 +148,27 @@ def test_estimate_says_steps_size_memory_and_where_they_come_from(lorasmith, pic
     figures = json.loads(lorasmith("estimate", plan, "--json", columns=False).out)
     assert figures["checkpoints"] == 4
     assert figures["disk"]["checkpoints"] == 4 * figures["lora"]["file_bytes"]
+
+
+def test_estimate_warns_as_a_training_does(lorasmith, pictures, tmp_path):
+    plan = plan_file(tmp_path, "[optimizer]\nlearning_rate = 0.01\n")
+    told = " ".join(lorasmith("estimate", plan).out.split())
+    assert "warning: optimizer.learning_rate" in told
+    assert "warning: 2 pictures have no caption" in told
+    findings = json.loads(lorasmith("estimate", plan, "--json", columns=False).out)["findings"]
+    assert "optimizer.learning_rate" in [finding["key"] for finding in findings]
+
+
+def test_estimate_counts_the_buckets_of_the_demos_base_as_that_base_has_them(pictures, tmp_path):
+    from engine.base.tiny import make_tiny_base
+
+    path, tiny_base = plan_file(tmp_path), make_tiny_base(tmp_path / "tiny")
+    path.write_text(path.read_text().replace("sdxl-1.0", "demo"))
+    named = estimate_plan(read_plan(path)).report
+    path.write_text(path.read_text().replace('"demo"', f'"{tiny_base}"'))
+    opened = estimate_plan(read_plan(path)).report
+    assert named.rules == opened.rules
+    assert named.buckets == opened.buckets
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Sequence
 
 from engine.dataset.check import CheckReport
 from engine.errors import shown
 from engine.estimate import Card, Estimate, Memory, cards, estimate_plan
 from engine.plan import Plan
+from engine.plan_checks import Finding, check_plan
 from engine.plan_file import effective_words, read_plan
 from tui.text import count, duration, plain, say, say_json, size
 
@@ -19,10 +21,12 @@ def estimate(asked: Namespace) -> int:
     path = asked.plan.expanduser()
     plan = read_plan(path)
     seen = cards()
-    found = estimate_plan(plan, seen[0] if seen else None)
+    found = estimate_plan(plan, seen[0] if seen else None, decode=True)
+    findings = [one for one in check_plan(plan, native_resolution=found.native_resolution) if one.severity != "note"]
     if asked.json:
-        say_json(as_object(found))
+        say_json(as_object(found) | {"findings": plain(findings)})
     else:
+        tell_findings(findings)
         print_estimate(plan, found)
     return 0 if found.report.trainable else 1
 
@@ -30,11 +34,7 @@ def estimate(asked: Namespace) -> int:
 def print_estimate(plan: Plan, found: Estimate) -> None:
     """A labelled line for each figure."""
     report = found.report
-    problems = sum(problem.severity == "error" for problem in report.problems)
-    if problems:
-        say(f"{count(problems, 'file or folder', 'files or folders')} cannot be used; `lorasmith check` names each.")
-    if not report.trainable:
-        say("There is nothing to train with in the plan's folders.")
+    if not tell_report(report):
         return
     _line("steps", steps_words(report))
     if report.repeats_sentence:
@@ -49,10 +49,30 @@ def print_estimate(plan: Plan, found: Estimate) -> None:
         checkpoints = count(found.checkpoints, "checkpoint")
         _line("disk", f"{size(found.disk.total)}: {checkpoints} {kept}, state {state}, caches {cache}")
     else:
-        _line("file", "not known until the base model is on this machine")
+        _line("file", "not known before this base model is opened")
     _line("memory", memory_words(plan, found))
     _line("card", card_words(found))
     _line("time", time_words(found))
+
+
+def tell_findings(findings: Sequence[Finding]) -> bool:
+    """Says what must be put right or thought over in a plan; True where nothing stands in its way."""
+    for finding in findings:
+        word = "to put right" if finding.severity == "error" else "warning"
+        say(f"{word}: {shown(finding.sentence)}")
+    return not any(finding.severity == "error" for finding in findings)
+
+
+def tell_report(report: CheckReport) -> bool:
+    """Says what is wrong with the pictures; True where there is something to train with."""
+    problems = sum(problem.severity == "error" for problem in report.problems)
+    if problems:
+        say(f"{count(problems, 'file or folder', 'files or folders')} cannot be used; `lorasmith check` names each.")
+    for sentence in report.warnings:
+        say(f"warning: {sentence}")
+    if not report.trainable:
+        say("There is nothing to train with in the plan's folders.")
+    return report.trainable
 
 
 def steps_words(report: CheckReport) -> str:

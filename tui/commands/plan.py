@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from pathlib import Path
 
 from engine.errors import LorasmithError, PlanError, shown
 from engine.files import write_atomic
 from engine.plan import Plan
-from engine.plan_checks import check_plan
+from engine.plan_checks import Finding, check_plan
 from engine.plan_file import effective_words, plan_from_text, write_plan
 from tui.text import home_path, plain, say, say_json
 
@@ -17,11 +18,11 @@ def new(asked: Namespace) -> int:
     """Writes the recipe of a kind with the pictures filled in, fitted to the card that is here."""
     from engine.estimate import cards, estimate_plan
     from engine.presets import new_plan_text
-    from tui.commands.estimate import steps_words
+    from tui.commands.estimate import steps_words, tell_findings, tell_report
 
     path = _free(asked.out or Path(f"{asked.kind}.toml"))
-    if not asked.images.expanduser().exists():
-        raise PlanError(f"there is no folder {shown(asked.images)}: give the one that holds your pictures")
+    if not os.path.exists(asked.images.expanduser()):  # noqa: PTH110 - no error where a folder above is closed
+        raise PlanError(f"there is no folder {shown(asked.images)}, or none you may read: give your pictures' folder")
     seen = cards()
     text = new_plan_text(
         asked.kind, asked.images, instance_prompt=asked.trigger, class_prompt=asked.class_prompt, base=asked.base,
@@ -30,9 +31,11 @@ def new(asked: Namespace) -> int:
     plan = plan_from_text(text, path, folder=path.parent)
     _write(path, text)
     say(f"Wrote {home_path(path)}, a plan for: {plan.subject.kind}.")
-    if _tell_findings(plan):
+    if tell_findings(_findings(plan)):
         try:
-            say(f"Steps: {steps_words(estimate_plan(plan).report)}.")
+            report = estimate_plan(plan, decode=True).report
+            if tell_report(report):
+                say(f"Steps: {steps_words(report)}.")
         except LorasmithError as error:
             say(f"warning: {shown(error)}")
     say(f"Rank {plan.network.rank}, {effective_words(plan)}.")
@@ -52,6 +55,7 @@ def _say_next(path: Path, plan: Plan) -> None:
 def import_preset(asked: Namespace) -> int:
     """Turns a kohya GUI preset into a plan and accounts for every key of it."""
     from engine.kohya_preset import import_kohya, report_lines
+    from tui.commands.estimate import tell_findings
 
     path = _free(asked.out)
     imported = import_kohya(asked.file)
@@ -62,18 +66,13 @@ def import_preset(asked: Namespace) -> int:
         return 0
     say("\n".join(report_lines(imported)), raw=True)
     say(f"\nWrote {home_path(path)}.")
-    _tell_findings(imported.plan)
+    tell_findings(_findings(imported.plan))
     _say_next(path, imported.plan)
     return 0
 
 
-def _tell_findings(plan: Plan) -> bool:
-    """Says what must be put right or thought over in a plan just written; True where nothing stands in its way."""
-    findings = [finding for finding in check_plan(plan) if finding.severity != "note"]
-    for finding in findings:
-        word = "to put right" if finding.severity == "error" else "warning"
-        say(f"{word}: {shown(finding.sentence)}")
-    return not any(finding.severity == "error" for finding in findings)
+def _findings(plan: Plan) -> list[Finding]:
+    return [finding for finding in check_plan(plan) if finding.severity != "note"]
 
 
 def _free(out: Path) -> Path:
