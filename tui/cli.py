@@ -119,11 +119,6 @@ def _stop(parser: Parser) -> None:
     parser.add_argument("--now", action="store_true", help="without saving what came after the last state")
 
 
-def _resume(parser: Parser) -> None:
-    _run(parser)
-    parser.add_argument("--processes", type=_positive, default=1, metavar="N", help="as many as it was begun with (1)")
-
-
 def _export(parser: Parser) -> None:
     _run(parser)
     parser.add_argument("--epoch", type=_positive, required=True, metavar="N", help="which checkpoint")
@@ -185,7 +180,7 @@ RUNNING = (
     Verb("save", "save RUN", "save its state and a checkpoint now", "tui.commands.control:save", _run),
     Verb("sample", "sample RUN", "draw its sample pictures now", "tui.commands.control:sample", _run),
     Verb("pause", "pause RUN", "hold it between two steps", "tui.commands.control:pause", _run),
-    Verb("resume", "resume RUN", "end a pause, or start a stopped run again", "tui.commands.control:resume", _resume),
+    Verb("resume", "resume RUN", "end a pause, or start a stopped run again", "tui.commands.control:resume", _run),
     Verb("stop", "stop RUN [--now]", "save and stop", "tui.commands.control:stop", _stop),
     Verb("export", "export RUN --epoch N --to FILE", "copy a checkpoint out", "tui.commands.export:export", _export),
 )  # fmt: skip

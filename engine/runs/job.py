@@ -118,6 +118,12 @@ class Job:
         self._save = self._sample = False
         return wanted
 
+    def stop_asked(self) -> bool:
+        """Whether a stop is wanted, for long work between two `poll`s; leaves every request to the next `poll`."""
+        if self.is_main:
+            self._hear()
+        return self.stop is not None
+
     def signalled(self, *_: object) -> None:
         """Handles SIGTERM and SIGINT: only counts, as it may interrupt any line of any library."""
         # torchrun passes a signal on to a worker that the person's own `kill` of the group already reached.
@@ -203,6 +209,7 @@ def _announce(job: Job, verb: str, launch: str | None) -> None:
         host=socket.gethostname(),
         version=__version__,
         launch=launch,
+        processes=int(os.environ.get("WORLD_SIZE", "1")),
         boot=boot_id(),
         monotonic=round(job.log.origin, 3),
         from_step=None,

@@ -226,6 +226,7 @@ def run(job):
     assert started.pid != started.process.pid
     assert started.process.wait() == 0
     assert [event.name for event in events_of(job)] == ["started", "seen", "finished"]
+    assert events_of(job, "started")[0].get("processes") == 2
     assert events_of(job, "seen")[0].get("rank") == "0"
     assert (job.path / "rank0").read_text() == "True 1 None"
     assert (job.path / "rank1").read_text() == "False 0 None"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from argparse import Namespace
 
 import pytest
 
@@ -150,6 +151,26 @@ def test_stop_now_says_so(lorasmith, run, start_engine_script):
     engine = start_engine_script(run)
     assert lorasmith("stop", "bear", "--now").out.startswith("It stops at once.\nbear has stopped: stopped at once")
     assert engine.wait(60) == 4
+
+
+@pytest.mark.parametrize(("recorded", "used"), [('"processes":3,', 3), ('"processes":1,', 1), ("", 1)])
+def test_resume_starts_as_many_processes_as_before(monkeypatch, capsys, run, recorded, used):
+    from tui.commands import control
+
+    run.events.write_text(
+        f'{{"v":1,"t":1.0,"elapsed":0.0,"attempt":1,"event":"started",{recorded}"pid":1}}\n'
+        '{"v":1,"t":2.0,"elapsed":1.0,"attempt":1,"event":"finished","outcome":"stopped"}\n'
+    )
+    asked = {}
+
+    def start_engine(_, verb, *, processes):
+        asked[verb] = processes
+        return Namespace(pid=2)
+
+    monkeypatch.setattr(control, "start_engine", start_engine)
+    assert control.resume(Namespace(run="bear")) == 0
+    assert asked == {"train": used}
+    assert "goes on from its last saved state (process 2)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_sample_without_prompts_is_not_asked_in_vain(lorasmith, start_engine_script):

@@ -76,10 +76,16 @@ def resume(asked: Namespace) -> int:
             f"{shown(run.name)} has finished, so there is nothing to resume: its checkpoints are in "
             f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
         )
-    started = start_engine(run, run.kind, processes=asked.processes)
+    started = start_engine(run, run.kind, processes=_processes(run))
     words = "has begun" if summary.status == "new" else "goes on from its last saved state"
     say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
     return 0
+
+
+def _processes(run: RunFolder) -> int:
+    """As many as the run was last started with: another number would make other batches and other epochs of it."""
+    counts = [event.number("processes") for event in EventReader(run.events).poll() if event.name == "started"]
+    return max(1, int(counts[-1] or 1)) if counts else 1
 
 
 def _live(named: str, verb: str) -> tuple[RunFolder, RunSummary]:
