@@ -271,6 +271,12 @@ def _why_stopped(job: Job) -> str:
     return "stopped at once, as asked" if job.stop == "now" else "stopped after saving, as asked"
 
 
+def _says_disk_full(error: BaseException) -> bool:
+    """Also where a library of its own kind of error passes the system's words on, as safetensors does."""
+    full = {errno.ENOSPC, errno.EDQUOT}
+    return getattr(error, "errno", None) in full or any(os.strerror(number) in str(error) for number in full)
+
+
 def _sentences(error: BaseException) -> tuple[str, str]:
     """Reason and hint for an exception that is nobody's considered sentence."""
     kind = type(error).__name__
@@ -278,8 +284,9 @@ def _sentences(error: BaseException) -> tuple[str, str]:
         return "the graphics card's memory is full", "choose a smaller batch, resolution or memory limit"
     if isinstance(error, MemoryError):
         return "this machine's memory is full", "end other programs, or choose a smaller batch"
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        what = f" while writing {shown(Path(os.fsdecode(error.filename)).name)}" if error.filename else ""
+    if _says_disk_full(error):
+        name = getattr(error, "filename", None)
+        what = f" while writing {shown(Path(os.fsdecode(name)).name)}" if name else ""
         return f"the disk is full{what}", "make room on the run folder's disk, then resume"
     message = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return (

@@ -56,6 +56,7 @@ def test_a_job_tells_its_life_from_started_to_finished(run: RunFolder, engine, e
         ("LorasmithError('the picture a.png is empty: remove it')", "the picture a.png is empty: remove it"),
         ("MemoryError()", "this machine's memory is full"),
         ("OSError(28, 'No space left on device', '/secret/a.safetensors')", "disk is full while writing a.saf"),
+        ("RuntimeError('I/O error: No space left on device (os error 28)')", "the disk is full"),
         ("ValueError('bad\\x1b[2J\\nmore')", r"unexpected error, ValueError: bad\x1b[2J"),
         ("SystemExit('a library gave up')", "SystemExit: a library gave up"),
     ],
