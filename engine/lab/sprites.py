@@ -109,7 +109,8 @@ def _pixelated(sprite: Image.Image, side: int) -> Image.Image:
     cell = pixel_cell(side)
     cells = side // cell
     inside = sprite.resize((cells - 2, cells - 2), Image.Resampling.BOX)
-    few = inside.convert("RGB").point([min(255, round(level / 64) * 64) for level in range(256)] * 3).convert("RGBA")
+    steps = [min(255, round(level / 64) * 64) for level in range(256)]
+    few = inside.convert("RGB").point(steps * 3).convert("RGBA")
     few.putalpha(inside.getchannel("A").point([255 if alpha > 110 else 0 for alpha in range(256)]))
     framed = Image.new("RGBA", (cells, cells))
     framed.paste(few, (1, 1))
