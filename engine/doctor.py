@@ -156,7 +156,8 @@ def _container_limit() -> float | None:
 def disk() -> Iterator[Finding]:
     """Room where runs are kept, and whether it can be written to."""
     place = home()
-    there = next((path for path in (place, *place.parents) if path.exists()), Path("/"))
+    # os.path: what lies in a closed folder is not there, instead of an error.
+    there = next((path for path in (place, *place.parents) if os.path.exists(path)), Path("/"))  # noqa: PTH110
     if not os.access(there, os.W_OK | os.X_OK):
         fact = f"{shown(there)} cannot be written to"
         yield Finding("disk", "problem", fact, "set LORASMITH_HOME to a folder of yours")

@@ -76,7 +76,7 @@ def _import_preset(parser: Parser) -> None:
 
 
 def _check(parser: Parser) -> None:
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help="pictures: folders or .zip files")
+    parser.add_argument("folders", nargs="+", type=_named, metavar="FOLDER", help="pictures: folders or .zip files")
     parser.add_argument("--resolution", type=_positive, default=1024, metavar="N", help="side of the square (1024)")
     parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures in one step (1)")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="times a picture is taken in an epoch (auto)")
@@ -142,6 +142,13 @@ def _draw(parser: Parser) -> None:
     parser.add_argument("--steps", type=_positive, metavar="N", help="sampling steps")
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
     parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
+
+
+def _named(text: str) -> str:
+    """Refuses the empty name that an unset shell variable gives, which would mean the folder one stands in."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; '.' is the folder you are in")
+    return text
 
 
 def _positive(text: str) -> int:
@@ -274,6 +281,10 @@ def _tell(error: Exception) -> int:
 
     if isinstance(error, LorasmithError):
         say("\n".join(shown(line) for line in str(error).splitlines()), file=sys.stderr)
+        return 1
+    if isinstance(error, PermissionError) and error.filename is not None:
+        where = f"{shown(os.fsdecode(error.filename))} cannot be reached ({error.strerror})"
+        say(f"{where}: give this user the right to, or choose another place.", file=sys.stderr)
         return 1
     said = next((line for line in str(error).splitlines() if line.strip()), "")
     what = f"{type(error).__name__}: {shown(said[:200])}".rstrip(": ")

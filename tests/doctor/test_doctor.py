@@ -98,6 +98,22 @@ class _Usage:
         self.free = free
 
 
+def test_a_home_in_a_closed_folder_is_told(monkeypatch, tmp_path):
+    closed = tmp_path / "closed"
+    monkeypatch.setenv("LORASMITH_HOME", str(closed / "home"))
+
+    def stat(path, **_):
+        if str(path).startswith(str(closed / "home")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_stat(path)
+
+    closed.mkdir()
+    real_stat = os.stat
+    monkeypatch.setattr(os, "stat", stat)  # closed folders are open to root
+    (finding,) = doctor.disk()
+    assert str(closed / "home") in finding.fact or str(closed) in finding.fact
+
+
 def test_a_missing_package_is_a_problem(monkeypatch):
     monkeypatch.setattr(doctor, "PACKAGES", ("numpy", "no-such-package-of-anyones"))
     found, missing = doctor.packages()

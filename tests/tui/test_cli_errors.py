@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["train", "p.toml", "--processes", "0"], "'0' is not a whole number from 1 up"),
         (["status", "--jso"], "unrecognized arguments: --jso"),
         (["check", "x", "--resolution", "-5"], "'-5' is not a whole number"),
+        (["check", ""], "the name is empty; '.' is the folder you are in"),
     ],
 )
 def test_a_wrong_command_is_answered_with_a_sentence_and_code_2(lorasmith, arguments, sentence):
@@ -77,6 +78,30 @@ def test_an_unforeseen_error_is_a_sentence_and_its_trace_lies_in_the_log(own_hom
     assert sentence.endswith(f"the whole story is in {own_home}/lorasmith.log.")
     log = (own_home / "lorasmith.log").read_text()
     assert "in status" in log and "ZeroDivisionError" in log
+
+
+def test_a_closed_folder_is_an_ordinary_error():
+    code = (
+        "import sys, tui.commands.status as s\n"
+        "def status(asked): raise PermissionError(13, 'Permission denied', '/closed/\x1b[31mfolder')\n"
+        "s.status = status\n"
+        "from tui.cli import main\n"
+        "sys.exit(main(['status']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert " ".join(done.stderr.split()) == (
+        "/closed/\\x1b[31mfolder cannot be reached (Permission denied): give this user the right to, or choose "
+        "another place."
+    )
+
+
+def test_a_run_without_a_name_is_refused(lorasmith, tmp_path, own_home):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "p.toml").write_text('[subject]\ninstance_prompt = "ohwx"\n[[pictures.folders]]\npath = "pictures"\n')
+    said = lorasmith("train", tmp_path / "p.toml", "--name", "")
+    assert said.code == 1 and "'' cannot be the name of a run" in " ".join(said.err.split())
+    assert not (own_home / "runs").exists()
 
 
 def test_a_home_that_is_a_file_is_said(lorasmith, own_home):

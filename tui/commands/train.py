@@ -24,7 +24,8 @@ def train(asked: Namespace) -> int:
     path = asked.plan.expanduser()
     plan = read_plan(path)
     _tell_findings(plan, path)
-    run = create_run(asked.name or run_name(plan, path), absolute_text(path), exact=asked.name is not None)
+    name = run_name(plan, path) if asked.name is None else asked.name
+    run = create_run(name, absolute_text(path), exact=asked.name is not None)
     return _begin(run, processes=asked.processes, detach=asked.detach)
 
 
