@@ -6,14 +6,17 @@ import dataclasses
 import textwrap
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from engine.dataset.check import CheckReport, PictureLine
+from engine.dataset.scan import Problem
 from engine.errors import shown
 
 COLUMNS = 80
 _NAME = 30
+_ALIKE = 10  # problems of one kind that are listed one by one
 
 
 def report_lines(report: CheckReport) -> list[str]:
@@ -173,10 +176,29 @@ def _problems(report: CheckReport) -> list[str]:
     lines: list[str] = []
     if errors:
         lines.append(f"{len(errors):,} {_s('problem', len(errors))}; these take no part in the training:")
-        lines += [line for problem in errors for line in _wrapped(problem.sentence, "- ")]
+        lines += _listed(errors)
     if warnings:
         lines.append(f"{len(warnings):,} {_s('thing', len(warnings))} to look at:")
-        lines += [line for problem in warnings for line in _wrapped(problem.sentence, "- ")]
+        lines += _listed(warnings)
+    return lines
+
+
+def _listed(problems: Sequence[Problem]) -> list[str]:
+    """Each problem's sentence; of those that only differ in the file's name, as in a folder of other things, a few.
+
+    The rest is counted: a thousand lines would hide what matters (`--json` has them all).
+    """
+    lines: list[str] = []
+    alike: Counter[str] = Counter()
+    for problem in problems:
+        name, _, rest = problem.sentence.partition(" is ")
+        kind = rest or name
+        alike[kind] += 1
+        if alike[kind] <= _ALIKE:
+            lines += _wrapped(problem.sentence, "- ")
+    for kind, number in alike.items():
+        if number > _ALIKE:
+            lines += _wrapped(f"and {number - _ALIKE:,} more, of which each is {kind}", "- ")
     return lines
 
 

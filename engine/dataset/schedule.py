@@ -177,8 +177,8 @@ def auto_repeats(n_pictures: int, kind: Kind, epochs: int = 10) -> tuple[int, st
     total = n_pictures * repeats * epochs
     what = f"a {kind}" if kind[0] not in "aeiou" else f"an {kind}"
     sum_ = (
-        f"{repeats} repeat{'s' * (repeats != 1)}: {n_pictures:,} pictures x {repeats} x {epochs} epochs = "
-        f"{total:,} picture-steps"
+        f"{repeats} repeat{'s' * (repeats != 1)}: {n_pictures:,} picture{'s' * (n_pictures != 1)} x {repeats} x "
+        f"{epochs} epoch{'s' * (epochs != 1)} = {total:,} picture-steps"
     )
     if total > most:
         return repeats, f"{sum_}, more than the {least:,} to {most:,} that suit {what}: fewer epochs will do."

@@ -121,3 +121,15 @@ def test_the_room_is_light(module: str) -> None:
     out = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True,
                          cwd=Path(__file__).parents[2], env={"PYTHONPATH": str(Path(__file__).parents[2])})  # fmt: skip
     assert out.stdout.strip() == "[]"
+
+
+def test_many_files_of_other_things_do_not_hide_what_matters(tmp_path: Path) -> None:
+    for number in range(30):
+        (tmp_path / f"song{number}.mp3").write_bytes(b"ID3")
+    (tmp_path / "zero.jpg").touch()
+    lines = report_lines(check_dataset(scanned(tmp_path), SMALL))
+    said = " ".join(" ".join(lines).split())
+    assert "zero.jpg is empty" in said and "30 things to look at" in said
+    assert sum("song" in line for line in lines) == 10
+    assert "and 20 more, of which each is neither a picture nor a caption" in said
+    assert len(to_json(check_dataset(scanned(tmp_path), SMALL))["problems"]) == 31

@@ -192,3 +192,8 @@ def test_every_picture_is_arranged_in_exactly_one_place() -> None:
     assert {one.picture.repeats for one in found.train} == {11} and "18 pictures x 11" in found.repeats_sentence
     placed = {one.picture.path for group in (found.train, found.held_out, found.classes) for one in group}
     assert placed | {problem.path for problem in found.left_out} == {one.path for one in pictures}
+
+
+def test_one_picture_is_said_in_the_singular() -> None:
+    _, sentence = auto_repeats(1, "person")
+    assert sentence.startswith("200 repeats: 1 picture x 200 x 10 epochs = 2,000 picture-steps")
