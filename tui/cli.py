@@ -77,7 +77,7 @@ def _import_preset(parser: Parser) -> None:
 
 def _check(parser: Parser) -> None:
     parser.add_argument("folders", nargs="+", type=_named, metavar="FOLDER", help="pictures: folders or .zip files")
-    parser.add_argument("--resolution", type=_positive, default=1024, metavar="N", help="side of the square (1024)")
+    parser.add_argument("--resolution", type=_side, default=1024, metavar="N", help="side of the square (1024)")
     parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures in one step (1)")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="times a picture is taken in an epoch (auto)")
     parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
@@ -142,6 +142,15 @@ def _draw(parser: Parser) -> None:
     parser.add_argument("--steps", type=_positive, metavar="N", help="sampling steps")
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
     parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
+
+
+def _side(text: str) -> int:
+    from engine.plan_checks import SDXL_SIDES
+
+    least, most = SDXL_SIDES
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a side in pixels that SDXL takes, {least} to {most}")
+    return int(text)
 
 
 def _named(text: str) -> str:

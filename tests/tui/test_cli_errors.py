@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
         (["plan", "new", "--kind", "cat", "--images", "."], "invalid choice: 'cat'"),
         (["train", "p.toml", "--processes", "0"], "'0' is not a whole number from 1 up"),
         (["status", "--jso"], "unrecognized arguments: --jso"),
-        (["check", "x", "--resolution", "-5"], "'-5' is not a whole number"),
+        (["check", "x", "--resolution", "-5"], "'-5' is not a side in pixels that SDXL takes, 256 to 2048"),
+        (["check", "x", "--resolution", "5000"], "'5000' is not a side in pixels"),
         (["check", ""], "the name is empty; '.' is the folder you are in"),
     ],
 )
