@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 
-from engine.base.encode import decode, encode_texts, token_counts
+from engine.base.encode import decode
 from engine.base.load import Base, open_base
 from engine.base.threads import use_threads
-from engine.draw.sampling import Drawing, Prompt, draw_latents, save_png
+from engine.draw.prompts import encode_prompt
+from engine.draw.sampling import Drawing, draw_latents, save_png
 from engine.errors import LorasmithError, shown
 from engine.lora.file import apply_lora, load_lora
 
@@ -53,12 +54,9 @@ def draw_picture(request: PictureRequest) -> str:
         matched = len(file.modules) - len(adapter.unmatched)
         said = f"{matched} of {len(file.modules)} modules of {shown(request.lora.name)} matched."
     tokenizers = base.tokenizers()
-    with torch.no_grad(), _on(device, *encoders):
-        prompt, negative = (
-            Prompt(*encode_texts(tokenizers, encoders, [text], 225)) for text in (request.prompt, request.negative)
-        )
+    with _on(device, *encoders):
+        prompt, negative = (encode_prompt(tokenizers, encoders, text) for text in (request.prompt, request.negative))
     drawing = Drawing(size, request.steps, request.cfg, request.seed)
-    prompt, negative = _cut(prompt, request.prompt, tokenizers), _cut(negative, request.negative, tokenizers)
     with _on(device, unet):
         latents = draw_latents(unet, base.scheduler(), [prompt], negative, [drawing], vae_scale=base.vae_scale)
     vae = base.load_vae(torch.float32, device)
@@ -76,12 +74,6 @@ def _on(device: torch.device, *modules: torch.nn.Module) -> Iterator[None]:
     finally:
         for module in modules:
             module.to("cpu")
-
-
-def _cut(prompt: Prompt, text: str, tokenizers) -> Prompt:
-    """Only as many chunks of 75 tokens as the text fills, as A1111 does: empty ones would dilute it."""
-    chunks = max(1, -(-max(token_counts(tokenizers, text)) // 75))
-    return Prompt(prompt.hidden[:, : chunks * 77], prompt.pooled)
 
 
 def _checked_size(request: PictureRequest, base: Base) -> tuple[int, int]:

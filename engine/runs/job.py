@@ -291,5 +291,5 @@ def _sentences(error: BaseException) -> tuple[str, str]:
     message = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return (
         f"stopped by an unexpected error, {kind}: {shown(message[:300])}",
-        "engine.log in the run folder has the whole story; `resume` goes on from the last saved state",
+        "engine.log in the run folder has the whole story",
     )

@@ -6,12 +6,13 @@ import re
 import time
 from dataclasses import dataclass
 
+from engine.base.encode import NonFiniteLatent
 from engine.errors import shown
 from engine.lora.file import save_lora
 from engine.lora.metadata import FileFacts, metadata
 from engine.lora.verify import verify
-from engine.runs.job import Job
-from engine.train.memory import is_out_of_memory, release
+from engine.runs.job import Job, Stopped
+from engine.train.memory import fits
 from engine.train.prepare import Prepared
 from engine.train.record import bucket_info, dataset_folders, tag_frequency
 from engine.train.state import Progress
@@ -61,18 +62,29 @@ class CheckpointWriter:
             return
         folder = self.job.folder.samples
         folder.mkdir(parents=True, exist_ok=True)
-        trainer = self.run.trainer
-        if trainer.encoders is not None:
-            sampler.encode(trainer.tokenizers, trainer.encoders)
+        trainer, files = self.run.trainer, []
+
+        def draw() -> None:
+            with trainer.evaluating():
+                if trainer.encoders is not None:
+                    sampler.encode(trainer.tokenizers, trainer.encoders)
+                files.extend(sampler.draw(trainer.unet, folder, f"epoch-{epoch:04d}-step-{step:08d}", self._between))
+
         try:
-            files = sampler.draw(trainer.unet, folder, f"epoch-{epoch:04d}-step-{step:08d}")
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            release()
-            self.job.warn("A sample picture did not fit in memory and was left out; the training goes on.")
+            if not fits(draw):
+                self.job.warn("A sample picture did not fit in memory and was left out; the training goes on.")
+        except NonFiniteLatent:
+            self.job.warn("A sample picture came out as no finite numbers and was left out; the training goes on.")
+        except Stopped:
+            self.job.warn("The samples were cut short because the run was asked to stop.")
+        if not files:
             return
         self.job.event("sample", step=step, epoch=epoch, files=[f"{folder.name}/{name}" for name in files])
+
+    def _between(self, done: int, total: int) -> None:
+        self.job.stage("drawing samples", done, total)
+        if self.run.trainer.world == 1 and self.job.stop_asked():
+            raise Stopped
 
     def _facts(self, step: int, epoch: int) -> FileFacts:
         run = self.run
@@ -90,6 +102,7 @@ class CheckpointWriter:
             dataset_dirs=dataset_folders(run.examples),
             train_images=len(run.schedule.train),
             class_images=run.schedule.need,
+            processes=run.trainer.world,
             held_out_images=len(run.examples.held_out),
             batches_per_epoch=run.schedule.steps.micro_per_epoch,
             epoch=epoch,

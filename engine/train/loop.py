@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import torch
 
 from engine.errors import LorasmithError, shown
-from engine.runs.job import Job, Stopped
+from engine.runs.job import Job, Stopped, Wanted
 from engine.train.checkpoint import CheckpointWriter
 from engine.train.examples import Example
 from engine.train.memory import is_out_of_memory, ladder, release
 from engine.train.prepare import Prepared
 from engine.train.state import Progress, load_state, save_state
+from engine.train.trainer import Trainer
 from engine.train.window import StepRead, Window
 
 STATE_EVERY_SECONDS = 600.0
@@ -56,12 +57,18 @@ class Loop:
                 self._epochs()
                 return
             except _Rewind:
-                self._restore()
+                pass
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
+                if self.trainer.world > 1:
+                    raise LorasmithError(
+                        "Memory ran out on one of the processes, and the others cannot follow it back: resume after "
+                        "freeing memory, or start with a smaller length.batch_size or machine.memory_limit_gb."
+                    ) from error
                 self._step_down(error)
-                self._restore()
+            # Only here has the traceback let go of the failed step's tensors.
+            self._restore()
 
     def _epochs(self) -> None:
         schedule = self.run.schedule
@@ -79,8 +86,14 @@ class Loop:
         result = self.trainer.step(step, micro_batches)
         self.progress.step = step + 1
         self.window.add(step + 1, result)
-        if self.window.due():
+        if self._log_is_due():
             self._log(epoch)
+
+    def _log_is_due(self) -> bool:
+        """By the clock; with several processes by the count, so that all read the same steps and act alike."""
+        if self.trainer.world > 1:
+            return self.progress.step % WISH_EVERY_STEPS == 0
+        return self.window.due()
 
     def _log(self, epoch: int) -> None:
         """Reads the steps since the last log point, in one wait for the device, and writes them down."""
@@ -166,10 +179,10 @@ class Loop:
 
     def _obey(self, epoch: int) -> None:
         """Does what the person asked for since the last step."""
+        if self.trainer.world > 1 and self.progress.step % WISH_EVERY_STEPS:
+            return
         wanted = self.job.poll()
         if self.trainer.world > 1:
-            if self.progress.step % WISH_EVERY_STEPS:
-                return
             wanted = shared_wish(self.trainer, wanted)
         if wanted.stop == "now":
             raise Stopped
@@ -181,10 +194,10 @@ class Loop:
         if wanted.stop == "save":
             raise Stopped
         if time.monotonic() - self.last_state > STATE_EVERY_SECONDS:
-            self._log(epoch)
             self.save_state()
 
     def _save_midway(self, epoch: int) -> None:
+        self.job.stage("saving")
         if self.main and self.progress.step:
             self.writer.checkpoint(self.progress.step, epoch + 1, midway=True)
         self.save_state()
@@ -216,12 +229,10 @@ class Loop:
         return length.batch_size * length.gradient_accumulation * self.trainer.world
 
 
-def shared_wish(trainer, wanted):
-    """The first process's wish told to all, so that none goes on alone; one small message a step."""
-    from dataclasses import replace
-
-    code = {None: 0, "save": 1, "now": 2}[wanted.stop] + 4 * wanted.save + 8 * wanted.sample
+def shared_wish(trainer: Trainer, wanted: Wanted) -> Wanted:
+    """The first process's wish told to all, so that none goes on alone; one small message."""
+    stops = (None, "save", "now")
+    code = stops.index(wanted.stop) + 4 * wanted.save + 8 * wanted.sample
     message = torch.tensor([code if trainer.rank == 0 else 0], device=trainer.device)
     code = int(trainer.accelerator.reduce(message, "sum").item())
-    stop = {0: None, 1: "save", 2: "now"}[code % 4]
-    return replace(wanted, stop=stop, save=bool(code & 4), sample=bool(code & 8))
+    return Wanted(stop=stops[code % 4], save=bool(code & 4), sample=bool(code & 8))

@@ -44,7 +44,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device (or, on a CPU, the computer) has no memory left."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # Near the limit CUDA and its libraries fail in words of their own before the allocator does.
+    words = ("can't allocate memory", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
 
 
 def fit_to_memory(rungs: tuple[Rung, ...], start: int, try_rung: Callable[[Rung], None]) -> int:
@@ -53,18 +55,26 @@ def fit_to_memory(rungs: tuple[Rung, ...], start: int, try_rung: Callable[[Rung]
     Raises LorasmithError with what is left to do where even the last one does not fit.
     """
     for index in range(start, len(rungs)):
-        try:
-            try_rung(rungs[index])
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            release()
-            continue
-        return index
+        if fits(lambda rung=rungs[index]: try_rung(rung)):
+            return index
     raise LorasmithError(
         "The training does not fit in memory even one picture at a time with gradient checkpointing: "
         "lower pictures.resolution (768 or 512), lower network.rank, or free memory held by other programs."
     )
+
+
+def fits(attempt: Callable[[], None]) -> bool:
+    """Whether an attempt ends without running out of memory; other errors pass on."""
+    try:
+        attempt()
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return True
+    # Outside the except block: until here the traceback held on to the attempt's tensors.
+    release()
+    return False
 
 
 def release() -> None:
@@ -74,8 +84,16 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def apply_limit(device: torch.device, limit_gb: float | str) -> None:
-    """Makes the stated limit (decimal gigabytes) the allocator's own, so that passing it raises like a full card."""
-    if device.type == "cuda" and limit_gb != "auto":
-        total = torch.cuda.get_device_properties(device).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(1.0, float(limit_gb) * 1e9 / total), device)
+def apply_limit(device: torch.device, limit_gb: float | str, share: float = 1.0) -> None:
+    """Makes a share of the stated limit (decimal gigabytes; "auto": the whole card) the allocator's own.
+
+    Passing it then raises like a full card does. Nothing to do on a CPU.
+    """
+    if device.type != "cuda":
+        return
+    # A process that is alone has the device "cuda" without a number, which the allocator's limit does not take.
+    index = device.index if device.index is not None else torch.cuda.current_device()
+    allowed = 1.0
+    if limit_gb != "auto":
+        allowed = min(1.0, float(limit_gb) * 1e9 / torch.cuda.get_device_properties(index).total_memory)
+    torch.cuda.set_per_process_memory_fraction(allowed * share, index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -75,15 +76,15 @@ class MaskedUpdate:
     """Steps the optimizer so that a step marked bad on the device leaves weights and optimizer state untouched.
 
     Nothing is read back to the host. torch's fused AdamW takes the mark itself (`found_inf`); for every other
-    optimizer a copy is kept and `torch.where` puts it back. A Python-number step count inside an optimizer
-    state (bitsandbytes) cannot be masked without asking the device: it counts the bad step too, which only
-    moves Adam's bias correction on by one.
+    optimizer a copy is made and `torch.where` puts it back. Plain Python numbers that an optimizer keeps (step
+    counts, Prodigy's estimate of the rate) cannot be masked without asking the device: they see the bad step as
+    one with a gradient of zero.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer) -> None:
         self.optimizer = optimizer
         self._native = isinstance(optimizer, torch.optim.AdamW)
-        self._copies: dict[tuple[int, str], torch.Tensor] = {}
+        self._eight_bit = type(optimizer).__module__.startswith("bitsandbytes")
 
     def step(self, bad: torch.Tensor) -> None:
         """One update; `bad` is a 0-d bool tensor on the weights' device."""
@@ -97,15 +98,30 @@ class MaskedUpdate:
         gradients = [p.grad for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         for gradient in gradients:
             gradient.copy_(torch.where(bad, torch.zeros_like(gradient), gradient))
+        # The copies live for this call only: the activations are gone by now, so they add nothing to the peak.
+        before = {key: tensor.clone() for key, tensor in self._tensors()}
+        if self._eight_bit:
+            self._step_without_waiting()
+        else:
+            self.optimizer.step()
         for key, tensor in self._tensors():
-            if key not in self._copies:
-                self._copies[key] = torch.empty_like(tensor)
-            self._copies[key].copy_(tensor)
-        known = set(self._copies)
-        self.optimizer.step()
-        for key, tensor in self._tensors():
-            if key in known:
-                tensor.copy_(torch.where(bad, self._copies[key], tensor))
+            if key in before:
+                tensor.copy_(torch.where(bad, before[key], tensor))
+
+    def _step_without_waiting(self) -> None:
+        """bitsandbytes' own step, less its wait for the device after every parameter."""
+        optimizer: Any = self.optimizer
+        if not optimizer.initialized:
+            optimizer.check_overrides()
+            optimizer.to_gpu()
+            optimizer.initialized = True
+        with torch.no_grad():
+            for group_index, group in enumerate(optimizer.param_groups):
+                for index, parameter in enumerate(group["params"]):
+                    if not optimizer.state[parameter]:
+                        optimizer.init_state(group, parameter, group_index, index)
+                    optimizer.prefetch_state(parameter)
+                    optimizer.update_step(group, parameter, group_index, index)
 
     def _tensors(self) -> Iterator[tuple[tuple[int, str], torch.Tensor]]:
         parameters = (p for group in self.optimizer.param_groups for p in group["params"])

@@ -11,7 +11,7 @@ import torch
 
 from engine.base.load import Base, open_base
 from engine.base.threads import use_threads
-from engine.dataset.arrange import arrange
+from engine.dataset.arrange import Arrangement, arrange
 from engine.dataset.scan import Dataset, Folder, Problem, scan
 from engine.errors import DatasetError, PlanError, shown
 from engine.lora.attach import attach
@@ -19,7 +19,7 @@ from engine.plan import Plan
 from engine.plan_checks import check_plan
 from engine.runs.job import Job, Stopped
 from engine.train.batches import Batches
-from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key
+from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key, text_name
 from engine.train.examples import Example, Examples, build_examples
 from engine.train.memory import release
 from engine.train.optimizer import RateGroup, build_optimizer
@@ -49,61 +49,35 @@ class Prepared:
 def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
     """Scans, caches and loads in the order that keeps the peak of memory at the largest single part."""
     device = accelerator.device
-    job.stage("opening the base model")
-    base = open_base(plan.base.model, vae=plan.base.vae or None, **_stated(plan),
-                     report=_progress(job, "downloading the base model"))
-    for finding in check_plan(plan, native_resolution=base.native_resolution):
-        if finding.severity == "error":
-            raise PlanError(finding.sentence)
-        if finding.severity == "warning":
-            job.warn(finding.sentence)
-    resolved = resolve(
-        plan, device,
-        native_resolution=base.native_resolution, native_step=base.bucket_step,
-        base_prediction=base.prediction_type, base_zero_snr=base.zero_terminal_snr,
-        small_model=base.known.size_bytes < SMALL_MODEL_BYTES,
-    )
-    if not base.prediction_known and plan.base.prediction == "auto":
-        job.warn("Nothing in the base says whether it predicts epsilon or v; epsilon is assumed. "
-                 "If samples come out as noise, set base.prediction.")
-    for note in resolved.notes:
-        job.warn(note)
-    use_threads(base.known.size_bytes)
-
-    dataset = _scan(job, plan, resolved)
-    arranged = arrange(
-        dataset.pictures, resolved.rules, kind=plan.subject.kind, epochs=plan.length.epochs,
-        hold_out=plan.pictures.hold_out, seed=plan.machine.seed,
-    )  # fmt: skip
-    examples = build_examples(plan, arranged, resolved.captions)
-    _check_examples(job, plan, [*dataset.problems, *arranged.left_out], examples)
-    if accelerator.is_main_process:
-        for text in keep_manifest(job.folder.state / "pictures.json", examples):
-            job.warn(text)
-    schedule = Schedule.of(plan, examples, accelerator.num_processes)
-
-    cache = Cache(job.folder.cache)
-    vae_id, encoders_id = cache_identity(base, resolved)
-    sampler = None
+    # The first process downloads, unpacks, hashes and caches; the others then find everything there.
     with accelerator.main_process_first():
+        base, resolved = _open(job, plan, device)
+        arranged, examples = _examples(job, plan, resolved)
+        if accelerator.is_main_process:
+            for text in keep_manifest(job.folder.state / "pictures.json", examples):
+                job.warn(text)
+        schedule = Schedule.of(plan, examples, accelerator.num_processes)
+        cache = Cache(job.folder.cache)
+        met = schedule.met(examples)
+        sampler = Sampler(plan, base=base, size=resolved.resolution, device=device) if plan.samples.prompts else None
+        encoders_id = f"{base.hash}:{resolved.base_dtype}"
+        vae_id = base.vae_hash
         tokenizers, encoders = base.tokenizers(), None
-        if plan.samples.prompts:
-            sampler = Sampler(plan, base=base, size=resolved.resolution, device=device)
-        if plan.network.train_text_encoders:
-            encoders = base.load_text_encoders(resolved.base_dtype, device)
-        else:
-            _cache_all_texts(
-                job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device
-            )
-        vae = _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, device)
-    if sampler is not None:
-        sampler.vae = vae
+        if not plan.network.train_text_encoders:
+            _cache_all_texts(job, plan, base, resolved, cache, met, tokenizers, encoders_id, sampler, device)
+        _cache_all_latents(job, plan, base, cache, met, vae_id, device)
     release()
 
+    if sampler is not None:
+        sampler.vae = base.load_vae(torch.float32, "cpu")
+    if plan.network.train_text_encoders:
+        job.stage("loading the text encoders")
+        encoders = base.load_text_encoders(resolved.base_dtype, device)
+        if sampler is not None:
+            sampler.encode(tokenizers, encoders)
     job.stage("loading the UNet")
     unet = base.load_unet(resolved.base_dtype, device)
     adapter = attach(unet, encoders or (), plan.network, seed=plan.machine.seed)
-    unet.train()
     groups = _groups(resolved, adapter)
     optimizer = build_optimizer(resolved.optimizer, groups, plan.optimizer)
     batches = Batches(plan, resolved, cache, device, vae_id=vae_id, encoders_id=encoders_id)
@@ -117,9 +91,44 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
     return Prepared(plan, base, resolved, examples, schedule, trainer, sampler, facts)
 
 
-def cache_identity(base: Base, resolved: Resolved) -> tuple[str, str]:
-    """What names the VAE and the text encoders in cache keys: the base's hash, the VAE's name, the type."""
-    return f"{base.hash}:{base.vae_name or 'own'}", f"{base.hash}:{resolved.base_dtype}"
+def _open(job: Job, plan: Plan, device: torch.device) -> tuple[Base, Resolved]:
+    """The base without its weights, and the plan's open values settled by it; refuses a plan that cannot be run."""
+    job.stage("opening the base model")
+    base = open_base(
+        plan.base.model, vae=plan.base.vae or None, **_stated(plan), report=_progress(job, "downloading the base model")
+    )
+    base.compute_hash(_progress(job, "reading the base model"))
+    for finding in check_plan(plan, native_resolution=base.native_resolution):
+        if finding.severity == "error":
+            raise PlanError(finding.sentence)
+        if finding.severity == "warning":
+            job.warn(finding.sentence)
+    if not base.prediction_known and plan.base.prediction == "auto":
+        job.warn(
+            "Nothing in the base says whether it predicts epsilon or v; epsilon is assumed. "
+            "If samples come out as noise, set base.prediction."
+        )
+    resolved = resolve(
+        plan, device,
+        native_resolution=base.native_resolution, native_step=base.bucket_step,
+        base_prediction=base.prediction_type, base_zero_snr=base.zero_terminal_snr,
+        small_model=base.known.size_bytes < SMALL_MODEL_BYTES,
+    )  # fmt: skip
+    for note in resolved.notes:
+        job.warn(note)
+    use_threads(base.known.size_bytes)
+    return base, resolved
+
+
+def _examples(job: Job, plan: Plan, resolved: Resolved) -> tuple[Arrangement, Examples]:
+    dataset = _scan(job, plan, resolved)
+    arranged = arrange(
+        dataset.pictures, resolved.rules, kind=plan.subject.kind, epochs=plan.length.epochs,
+        hold_out=plan.pictures.hold_out, seed=plan.machine.seed,
+    )  # fmt: skip
+    examples = build_examples(plan, arranged, resolved.captions)
+    _check_examples(job, plan, [*dataset.problems, *arranged.left_out], examples)
+    return arranged, examples
 
 
 def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
@@ -127,7 +136,7 @@ def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
 
     def report(done: int, total: int) -> None:
         job.stage(stage, done, total)
-        if job.poll().stop:
+        if job.stop_asked():
             raise Stopped
 
     return report
@@ -176,33 +185,35 @@ def _check_examples(job: Job, plan: Plan, problems: list[Problem], examples: Exa
         )
 
 
-def _cache_all_texts(
-    job, plan, base, resolved, cache, examples, schedule, sampler, tokenizers, encoders_id, device
-) -> None:
-    """Encodes every text the run can meet, and the sample prompts, then lets the encoders go."""
-    texts = [text for example in schedule.met(examples) for text in example.texts]
+def _cache_all_texts(job, plan, base, resolved, cache, met, tokenizers, encoders_id, sampler, device) -> None:
+    """Encodes every text the run can meet and the sample prompts; the encoders are loaded only if one is missing."""
+    texts = [text for example in met for text in example.texts]
     if plan.captions.dropout:
         texts.append("")
+    missing = any(text_name(text, plan.captions.max_tokens, encoders_id) not in cache for text in texts)
+    if not missing and sampler is None:
+        return
     job.stage("loading the text encoders")
     encoders = base.load_text_encoders(resolved.base_dtype, device)
     cache_texts(cache, texts, tokenizers, encoders, plan.captions.max_tokens, encoders_id,
-                _progress(job, "encoding captions"))
+                _progress(job, "encoding captions"))  # fmt: skip
     if sampler is not None:
         sampler.encode(tokenizers, encoders)
     del encoders
     release()
 
 
-def _cache_all_latents(job, plan, base, cache, examples, schedule, vae_id, device) -> Any:
-    """Encodes every picture the run can meet; returns the VAE, now waiting on the CPU for samples."""
+def _cache_all_latents(job, plan, base, cache, met, vae_id, device) -> None:
+    """Encodes every picture the run can meet; the VAE is loaded only if one is missing."""
     keys: dict[LatentKey, Example] = {}
-    for example in schedule.met(examples):
+    for example in met:
         for flipped in (False, True) if plan.pictures.flip else (False,):
             keys[latent_key(example, flipped, plan.pictures.background, vae_id)] = example
+    if all(key.name in cache for key in keys):
+        return
     job.stage("loading the VAE")
     vae = base.load_vae(torch.float32, device)
     cache_latents(cache, keys, vae, device, _progress(job, "encoding pictures"))
-    return vae.to("cpu")
 
 
 def _groups(resolved: Resolved, adapter: Any) -> list[RateGroup]:

@@ -12,7 +12,7 @@ from engine.plan_file import read_plan
 from engine.runs.job import Job
 from engine.train.checkpoint import CheckpointWriter, output_name
 from engine.train.loop import Loop
-from engine.train.memory import HEADROOM, Rung, apply_limit, fit_to_memory, ladder, release
+from engine.train.memory import HEADROOM, Rung, apply_limit, fit_to_memory, fits, ladder, release
 from engine.train.prepare import Prepared, prepare
 from engine.train.state import Progress, load_state
 
@@ -27,14 +27,16 @@ def run(job: Job) -> None:
 
     prepared = prepare(job, plan, accelerator)
     trainer = prepared.trainer
+    fitting = _fit(job, prepared)
     progress = load_state(job.folder.state, trainer.adapter, trainer.optimizer)
     resumed = progress is not None
     progress = progress or Progress()
-    progress.rung, memory = _fit(job, prepared, progress.rung)
-    trainer.use_rung(ladder(plan.length.batch_size)[progress.rung])
+    progress.rung = max(progress.rung, fitting)
+    rung = ladder(plan.length.batch_size)[progress.rung]
+    trainer.use_rung(rung)
     if trainer.resolved.loss_scaling:
         trainer.loss_scale.fill_(progress.loss_scale)
-    job.event("plan", from_step=progress.step + 1, resumed=resumed, memory=memory, **prepared.facts)
+    job.event("plan", from_step=progress.step + 1, resumed=resumed, memory=str(rung), **prepared.facts)
 
     loop = Loop(job, prepared, progress, CheckpointWriter(job, prepared, time.time()))
     if not resumed:
@@ -55,37 +57,50 @@ def start_accelerator():
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="no", kwargs_handlers=[waiting])
 
 
-def _fit(job: Job, prepared: Prepared, start: int) -> tuple[int, str]:
-    """The first rung of the memory ladder on which a step on the largest bucket and a sample fit.
+def _fit(job: Job, prepared: Prepared) -> int:
+    """The first rung of the memory ladder on which a step on the largest bucket fits, the same for all processes.
 
-    Measured on CUDA only; a CPU swaps long before it refuses, so there the plan is taken as it is.
+    Measured on CUDA only; a CPU swaps long before it refuses, so there the plan is taken as it is. Samples that do
+    not fit beside the UNet are drawn in tiles, or left out: they are no reason to refuse the training.
     """
-    trainer = prepared.trainer
-    rungs = ladder(prepared.plan.length.batch_size)
+    trainer, limit = prepared.trainer, prepared.plan.machine.memory_limit_gb
     if trainer.device.type != "cuda":
-        return start, str(rungs[start])
+        return 0
     job.stage("trying a step on the largest bucket")
-    largest = largest_micro_batch(prepared)
-    limit = trainer.plan.machine.memory_limit_gb
-    total = torch.cuda.get_device_properties(trainer.device).total_memory
-    allowed = float(limit) * 1e9 / total if limit != "auto" else 1.0
-    torch.cuda.set_per_process_memory_fraction(min(1.0, allowed) * HEADROOM, trainer.device)
+    apply_limit(trainer.device, limit, HEADROOM)
 
     def attempt(rung: Rung) -> None:
-        torch.cuda.reset_peak_memory_stats(trainer.device)
         trainer.use_rung(rung)
-        trainer.dry_step(largest)
-        if prepared.sampler is not None:
-            prepared.sampler.try_one(trainer)
+        trainer.dry_step(largest_micro_batch(prepared, rung))
 
-    chosen = fit_to_memory(rungs, start, attempt)
-    peak = torch.cuda.max_memory_allocated(trainer.device)
-    torch.cuda.set_per_process_memory_fraction(min(1.0, allowed), trainer.device)
+    torch.cuda.reset_peak_memory_stats(trainer.device)
+    chosen = fit_to_memory(ladder(prepared.plan.length.batch_size), 0, attempt)
+    prepared.facts["step_peak_gb"] = round(torch.cuda.max_memory_allocated(trainer.device) / 1e9, 2)
+    if trainer.rank == 0:
+        _fit_samples(job, prepared)
+    apply_limit(trainer.device, limit)
     release()
-    return chosen, f"{rungs[chosen]}: a step on the largest bucket peaks at {peak / 1e9:.1f} GB"
+    if trainer.world > 1:
+        chosen = int(trainer.accelerator.gather(torch.tensor([chosen], device=trainer.device)).max())
+    return chosen
 
 
-def largest_micro_batch(prepared: Prepared) -> list:
-    """The step's micro-batch with the most pixels in the first epoch: if it fits, all do."""
+def _fit_samples(job: Job, prepared: Prepared) -> None:
+    sampler, trainer = prepared.sampler, prepared.trainer
+    if sampler is None or fits(lambda: sampler.try_one(trainer)):
+        return
+    sampler.vae.enable_tiling()
+    if not fits(lambda: sampler.try_one(trainer)):
+        job.warn("Sample pictures do not fit beside the UNet on this card and are left out; the training goes on.")
+        prepared.sampler = None
+
+
+def largest_micro_batch(prepared: Prepared, rung: Rung) -> list:
+    """The micro-batch of the first epoch whose passes take the most pixels: if it fits, the others do."""
     micro_batches = [micro for group in prepared.schedule.groups(0) for micro in group]
-    return max(micro_batches, key=lambda micro: len(micro) * micro[0].bucket[0] * micro[0].bucket[1])
+
+    def pixels(micro: list) -> int:
+        width, height = micro[0].bucket
+        return min(len(micro), rung.micro_batch) * width * height
+
+    return max(micro_batches, key=pixels)

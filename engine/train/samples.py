@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.base.encode import decode, encode_texts
+from engine.base.encode import decode
+from engine.draw.prompts import encode_prompt
 from engine.draw.sampling import Drawing, Prompt, draw_latents, save_png
 from engine.plan import Plan
 
@@ -27,33 +30,29 @@ class Sampler:
         return [*self.plan.samples.prompts, ""]
 
     def encode(self, tokenizers: Any, encoders: Any) -> None:
-        """Encodes the prompts; before the UNet loads, or at each sample where the text encoders train."""
-        with torch.no_grad():
-            encoded = [encode_texts(tokenizers, encoders, [text], 75) for text in self.texts]
-        self._encoded = [Prompt(hidden.cpu(), pooled.cpu()) for hidden, pooled in encoded]
+        """Encodes the prompts; before the UNet loads, and at each sample where the text encoders train."""
+        encoded = [encode_prompt(tokenizers, encoders, text) for text in self.texts]
+        self._encoded = [Prompt(prompt.hidden.cpu(), prompt.pooled.cpu()) for prompt in encoded]
 
-    def draw(self, unet: Any, folder: Path, stem: str, *, only_first: bool = False, between=lambda: None) -> list[str]:
-        """Draws every prompt one by one (lowest memory) and returns the files' names inside `folder`."""
+    def draw(self, unet: Any, folder: Path, stem: str, between: Callable[[int, int], None]) -> Iterator[str]:
+        """Draws every prompt one by one (lowest memory); gives each file's name inside `folder` as it is written.
+
+        `between(done, total)` is told the denoising steps over all prompts and may raise to end there.
+        """
         assert self._encoded is not None, "encode() comes first"
         *prompts, negative = self._encoded
         samples = self.plan.samples
-        was_training = unet.training
-        unet.eval()
-        files = []
-        try:
-            for index, prompt in enumerate(prompts[:1] if only_first else prompts):
-                drawing = Drawing((self.size, self.size), samples.steps, samples.cfg, samples.seed + index)
-                latents = draw_latents(
-                    unet, self.base.scheduler(), [prompt], negative, [drawing],
-                    vae_scale=self.base.vae_scale, between_steps=between,
-                )  # fmt: skip
-                pixels = self._decode(latents)
-                name = f"{stem}-{index + 1:02d}.png"
-                save_png(pixels, folder / name, self._parameters(index, drawing))
-                files.append(name)
-        finally:
-            unet.train(was_training)
-        return files
+        total = samples.steps * len(prompts)
+        done = itertools.count()
+        for index, prompt in enumerate(prompts):
+            drawing = Drawing((self.size, self.size), samples.steps, samples.cfg, samples.seed + index)
+            latents = draw_latents(
+                unet, self.base.scheduler(), [prompt], negative, [drawing],
+                vae_scale=self.base.vae_scale, between_steps=lambda: between(next(done), total),
+            )  # fmt: skip
+            name = f"{stem}-{index + 1:02d}.png"
+            save_png(self._decode(latents), folder / name, self._parameters(index, drawing))
+            yield name
 
     def try_one(self, trainer: Any) -> None:
         """One denoising step and a decode, thrown away: for the dry run that measures memory."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,7 @@ class Trainer:
         self.rung = Rung(False, plan.length.batch_size)
         self.loss_scale = torch.tensor(65536.0 if resolved.loss_scaling else 1.0, device=device)
         self._good_steps = torch.zeros((), device=device)
+        self.set_mode(training=True)
 
     @property
     def rank(self) -> int:
@@ -58,6 +60,21 @@ class Trainer:
     @property
     def world(self) -> int:
         return self.accelerator.num_processes if self.accelerator else 1
+
+    def set_mode(self, *, training: bool) -> None:
+        """Dropout and gradient checkpointing act in training only, in the text encoders too where they train."""
+        self.unet.train(training)
+        for encoder in self.encoders or ():
+            encoder.train(training)
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Everything as it will be used, for the length of a `with`."""
+        self.set_mode(training=False)
+        try:
+            yield
+        finally:
+            self.set_mode(training=True)
 
     def use_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
         """Steps with this optimizer from now on; it must be built over this trainer's groups."""
@@ -115,18 +132,26 @@ class Trainer:
         return self._apply(losses, pictures)
 
     def dry_step(self, micro: Sequence[Example]) -> None:
-        """A whole step that changes nothing: allocates what a step allocates, the optimizer's state included."""
+        """A whole step that changes nothing: allocates what a step allocates, the optimizer's state included.
+
+        Comes before any state is loaded: the optimizer is left as new, also when memory runs out on the way.
+        Each process tries for itself, so no gradients are exchanged.
+        """
+        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
+        try:
+            self._dry_step(micro)
+        finally:
+            self.clear_gradients()
+            self.optimizer.state.clear()
+            for group, before in zip(self.optimizer.param_groups, groups, strict=True):
+                group.update(before)
+
+    def _dry_step(self, micro: Sequence[Example]) -> None:
         places = [Place(0, index) for index in range(len(micro))]
         for start in range(0, len(micro), self.rung.micro_batch):
             part = slice(start, start + self.rung.micro_batch)
             self.picture_losses(self.batches.build(micro[part], places[part])).sum().backward()
-        fresh = not self.optimizer.state
-        self._reduced_gradients()
         self.update.step(torch.ones((), dtype=torch.bool, device=self.device))
-        self.clear_gradients()
-        if fresh:
-            self.optimizer.state.clear()
-            self.update = MaskedUpdate(self.optimizer)
 
     def picture_losses(self, batch: Batch) -> torch.Tensor:
         """The loss of each picture of a batch, (n,), with gradients."""
@@ -149,18 +174,13 @@ class Trainer:
     @torch.no_grad()
     def validation_loss(self, examples: Sequence[Example], *, base: bool = False) -> float:
         """Mean loss of the held-out pictures at fixed noise and timesteps; of the untouched base where asked."""
-        from contextlib import nullcontext
-
-        was_training = self.unet.training
-        self.unet.eval()
         total, count = torch.zeros((), device=self.device), 0
-        with self.adapter.disabled() if base else nullcontext():
+        with self.evaluating(), self.adapter.disabled() if base else contextlib.nullcontext():
             for at in VALIDATION_TIMESTEPS:
                 for index, example in enumerate(examples):
                     batch = self.batches.fixed([example], at, f"validation {index}")
                     total += self.picture_losses(batch).sum()
                     count += 1
-        self.unet.train(was_training)
         return (total / count).item()
 
     def _apply(self, losses: torch.Tensor, pictures: int) -> StepResult:

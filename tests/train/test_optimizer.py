@@ -103,3 +103,17 @@ def test_cosine_is_torchs_own():
         assert rate_factor(Optimizer(scheduler="cosine"), step, 20) == pytest.approx(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+
+
+def test_eight_bit_steps_never_wait_for_the_device(monkeypatch):
+    """bitsandbytes waits after every parameter; the profiler's count of host reads would not show it."""
+    import bitsandbytes.optim.optimizer as theirs
+
+    waits = []
+    monkeypatch.setattr(theirs, "sync_gpu", lambda tensor: waits.append(tensor))
+    weight, update = update_of("adamw8bit")
+    weight.grad.copy_(gradient_of(weight, 0))
+    update.step(GOOD)
+    assert not waits
+    update.optimizer.step()
+    assert waits, "their own step still goes through the function that is watched here"
