@@ -13,7 +13,7 @@ from engine.runs.events import Event, EventReader
 from engine.runs.folder import RunFolder
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
-from tui.commands.status import EXIT_CODES, progress, stage_words, typed
+from tui.commands.status import EXIT_CODES, how_to_go_on, progress, stage_words, typed
 from tui.text import count, duration, home_path, plain, say, say_json, size
 
 LEFT = 130
@@ -96,15 +96,15 @@ def outcome(run: RunFolder, summary: RunSummary) -> str:
         kept = [path for path in run.checkpoints.glob("*.safetensors") if not path.name.startswith(".")]
         where = f"; {count(len(kept), 'checkpoint')} in {home_path(run.checkpoints)}" if kept else ""
         return f"{shown(run.name)} has finished{_took(summary)}{where}."
-    again = f"`lorasmith resume {name}` goes on from the last saved state."
+    again = f"{how_to_go_on(run)}."
     reason = shown(summary.reason or "").rstrip(".")
     if summary.status == "stopped":
         return f"{shown(run.name)} has stopped: {reason or 'as asked'}. {again}"
     if summary.status == "new":
         return f"{shown(run.name)} has not been started yet: `lorasmith resume {name}` starts it."
-    hint = f" {shown(summary.hint).rstrip('.')}." if summary.hint and summary.status == "failed" else f" {again}"
+    hint = f" {shown(summary.hint).rstrip('.')}." if summary.hint and summary.status == "failed" else ""
     what = "has failed" if summary.status == "failed" else "died"
-    return f"{shown(run.name)} {what}: {reason}.{hint}"
+    return f"{shown(run.name)} {what}: {reason}.{hint} {again}"
 
 
 def _took(summary: RunSummary) -> str:

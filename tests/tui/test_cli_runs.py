@@ -55,6 +55,7 @@ def test_status_of_no_runs_and_of_new_ones(lorasmith):
 
 @pytest.mark.parametrize(("outcome", "code"), [("ok", 0), ("stopped", 3), ("failed", 4), ("died", 4)])
 def test_status_tells_how_a_run_ended_in_words_and_code(lorasmith, run, start_engine_script, outcome, code):
+    (run.state / "step-00000004.pt").touch()
     start_engine_script(run, ended(outcome)).wait()
     said = lorasmith("status", "bear")
     assert said.code == code
@@ -153,6 +154,14 @@ def test_stop_now_says_so(lorasmith, run, start_engine_script):
     assert engine.wait(60) == 4
 
 
+def test_a_run_that_failed_before_its_first_state_is_not_said_to_go_on_from_one(lorasmith, run, start_engine_script):
+    start_engine_script(run, ended("failed")).wait()
+    for verb in ("status", "watch"):
+        assert "`lorasmith resume bear` starts it again from the beginning" in " ".join(
+            lorasmith(verb, "bear").out.split()
+        )
+
+
 @pytest.mark.parametrize(("recorded", "used"), [('"processes":3,', 3), ('"processes":1,', 1), ("", 1)])
 def test_resume_starts_as_many_processes_as_before(monkeypatch, capsys, run, recorded, used):
     from tui.commands import control
@@ -161,6 +170,7 @@ def test_resume_starts_as_many_processes_as_before(monkeypatch, capsys, run, rec
         f'{{"v":1,"t":1.0,"elapsed":0.0,"attempt":1,"event":"started",{recorded}"pid":1}}\n'
         '{"v":1,"t":2.0,"elapsed":1.0,"attempt":1,"event":"finished","outcome":"stopped"}\n'
     )
+    (run.state / "step-00000004.pt").touch()
     asked = {}
 
     def start_engine(_, verb, *, processes):

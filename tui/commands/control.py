@@ -14,7 +14,7 @@ from engine.runs.folder import RunFolder, find_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
-from tui.commands.status import typed
+from tui.commands.status import has_state, typed
 from tui.follow import outcome
 from tui.text import say, size
 
@@ -76,8 +76,9 @@ def resume(asked: Namespace) -> int:
             f"{shown(run.name)} has finished, so there is nothing to resume: its checkpoints are in "
             f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
         )
+    saved = has_state(run)
     started = start_engine(run, run.kind, processes=_processes(run))
-    words = "has begun" if summary.status == "new" else "goes on from its last saved state"
+    words = "goes on from its last saved state" if saved else "has begun" if summary.status == "new" else "begins again"
     say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
     return 0
 

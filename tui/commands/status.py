@@ -103,6 +103,17 @@ def typed(run: RunFolder) -> str:
     return shown(run.name) if run.path.parent == home() / "runs" else home_path(run.path)
 
 
+def has_state(run: RunFolder) -> bool:
+    """Whether there is something to go on from; a training that ended before its first step has nothing."""
+    return run.kind != "train" or any(run.state.glob("step-*.pt"))
+
+
+def how_to_go_on(run: RunFolder) -> str:
+    """The command that takes up a run that is over, and where it begins."""
+    where = "goes on from the last saved state" if has_state(run) else "starts it again from the beginning"
+    return f"`lorasmith resume {typed(run)}` {where}"
+
+
 def time_left(seconds: float) -> str:
     """'6 min left (until 14:22)'; the clock time only where it is some way off."""
     until = f" (until {clock(time.time() + seconds)})" if seconds >= 100 else ""
@@ -150,7 +161,7 @@ def _why(run: RunFolder, summary: RunSummary) -> list[str]:
             lines.append(shown(summary.hint))
         lines += [f"log: {line}" for line in summary.log_tail[-3:]] if summary.status == "died" else []
     if summary.status in {"stopped", "failed", "died"}:
-        lines.append(f"`lorasmith resume {name}` goes on from the last saved state")
+        lines.append(how_to_go_on(run))
     if summary.status == "new":
         lines.append(f"`lorasmith resume {name}` starts it")
     return lines
