@@ -24,6 +24,14 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base of the SDXL classes small enough that a step takes milliseconds; it draws nothing."""
+    from engine.base.tiny import tiny_base_folder
+
+    return tiny_base_folder(tmp_path_factory.mktemp("tiny-base"))
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test gets a LORASMITH_HOME of its own, so that none touches a person's runs."""

@@ -60,10 +60,11 @@ def paint_pictures(folder: Path, count: int, size: tuple[int, int], kind: str = 
 
 
 def small_training(folder: Path, pictures: Path, *, optimizer: str = "adamw", precision: str = "auto") -> Any:
-    """A training on the embedded base, prepared as any other, in a folder of its own.
+    """A training on a tiny base, prepared as any other, in a folder of its own.
 
     An 8-bit optimizer is put in after preparing, since a plan gets it on CUDA only.
     """
+    from engine.base.tiny import tiny_base_folder
     from engine.plan_file import write_plan
     from engine.runs.folder import create_run
     from engine.runs.job import Job
@@ -74,7 +75,7 @@ def small_training(folder: Path, pictures: Path, *, optimizer: str = "adamw", pr
     plan = Plan(
         subject=Subject("concept", "ohwx", "thing"),
         pictures=Pictures(folders=(PictureFolder(str(pictures), 4),)),
-        base=BaseChoice(model="demo"),
+        base=BaseChoice(model=str(tiny_base_folder(folder))),
         network=Network(rank=8),
         length=Length(batch_size=2),
         machine=Machine(precision=precision),  # type: ignore[arg-type]

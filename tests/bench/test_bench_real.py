@@ -8,16 +8,16 @@ from engine.base.load import open_base
 from engine.bench.real import PEAK_TFLOPS, measure_one, random_trainer
 
 
-def test_a_shape_is_trained_and_timed():
-    config = dict(open_base("demo").configs["unet"])
+def test_a_shape_is_trained_and_timed(tiny_base):
+    config = dict(open_base(tiny_base).configs["unet"])
     row = measure_one(config, torch.device("cpu"), 2, True, resolution=64, rank=4)
     assert row.batch == 2 and row.checkpointing
     assert row.seconds_a_step and row.pictures_a_second
     assert abs(row.pictures_a_second * row.seconds_a_step - 2) < 0.02
 
 
-def test_what_is_timed_moves_the_weights():
-    config = dict(open_base("demo").configs["unet"])
+def test_what_is_timed_moves_the_weights(tiny_base):
+    config = dict(open_base(tiny_base).configs["unet"])
     trainer, examples = random_trainer(config, torch.device("cpu"), 1, resolution=64, rank=4)
     before = [weight.clone() for weight in trainer.adapter.parameters_unet()]
     result = trainer.step(0, [examples])

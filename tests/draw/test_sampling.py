@@ -18,8 +18,8 @@ from engine.runs.launch import engine_environment
 
 
 @pytest.fixture
-def base():
-    return open_base("demo")
+def base(tiny_base):
+    return open_base(tiny_base)
 
 
 @pytest.fixture
@@ -89,18 +89,19 @@ def test_prompt_and_negative_may_differ_in_length(base, pipeline, chunks):
     assert torch.allclose(drawn(*longer), drawn(prompt, negative), atol=1e-4)
 
 
-def test_the_command_takes_a_long_negative_prompt(tmp_path):
+def test_the_command_takes_a_long_negative_prompt(tiny_base, tmp_path):
     to = tmp_path / "x.png"
-    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(to), "--steps", "1",
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(to), "--base", str(tiny_base), "--steps", "1",
                "--negative", "bad hands, " * 40]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 0, done.stderr
     assert to.is_file()
 
 
-def test_the_command_writes_a_png_that_says_how_it_was_made(tmp_path):
+def test_the_command_writes_a_png_that_says_how_it_was_made(tiny_base, tmp_path):
     to = tmp_path / "apple.png"
-    command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to), "--steps", "2", "--seed", "9"]
+    command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to), "--base", str(tiny_base),
+               "--steps", "2", "--seed", "9"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 0, done.stderr
     with Image.open(to) as picture:
@@ -108,7 +109,8 @@ def test_the_command_writes_a_png_that_says_how_it_was_made(tmp_path):
         assert picture.text["parameters"].startswith("a red apple\nSteps: 2, Sampler: Euler, CFG scale: 5, Seed: 9")
 
 
-def test_a_size_the_base_cannot_draw_is_refused(tmp_path):
-    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(tmp_path / "x.png"), "--size", "65x64"]
+def test_a_size_the_base_cannot_draw_is_refused(tiny_base, tmp_path):
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(tmp_path / "x.png"), "--base", str(tiny_base),
+               "--size", "65x64"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 1 and "multiples of" in done.stderr and "Traceback" not in done.stderr

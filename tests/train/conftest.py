@@ -25,12 +25,12 @@ def painted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small_plan(painted: Path) -> Plan:
-    """Two epochs of five steps on the embedded base."""
+def small_plan(painted: Path, tiny_base: Path) -> Plan:
+    """Two epochs of five steps on a tiny base."""
     return Plan(
         subject=Subject("concept", "ohwx", "disc"),
         pictures=Pictures(folders=(PictureFolder(str(painted), 2),)),
-        base=BaseChoice(model="demo"),
+        base=BaseChoice(model=str(tiny_base)),
         network=Network(rank=4, alpha=2.0),
         length=Length(epochs=2, batch_size=2),
         samples=Samples(prompts=("ohwx disc on a green ground",), steps=2),

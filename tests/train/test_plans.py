@@ -47,8 +47,8 @@ def trained_with_a_stop(plan, name):
     return folder, folder.path / last.get("file"), last.get("verified")
 
 
-def pipeline() -> StableDiffusionXLPipeline:
-    base = open_base("demo")
+def pipeline(tiny_base) -> StableDiffusionXLPipeline:
+    base = open_base(tiny_base)
     encoders, tokenizers = base.load_text_encoders(torch.float32), base.tokenizers()
     pipe = StableDiffusionXLPipeline(
         vae=base.load_vae(torch.float32), text_encoder=encoders[0], text_encoder_2=encoders[1],
@@ -76,10 +76,10 @@ def fast_plan(small_plan):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_network_loads_in_the_sdxl_pipeline_and_changes_the_picture(fast_plan, name):
+def test_every_network_loads_in_the_sdxl_pipeline_and_changes_the_picture(fast_plan, tiny_base, name):
     plan = replace(fast_plan, network=NETWORKS[name])
     _, file, verified = trained_with_a_stop(plan, name)
-    pipe = pipeline()
+    pipe = pipeline(tiny_base)
     before = draw(pipe)
     pipe.load_lora_weights(str(file))
     adapted = [module for part in (pipe.unet, pipe.text_encoder, pipe.text_encoder_2)
@@ -91,14 +91,14 @@ def test_every_network_loads_in_the_sdxl_pipeline_and_changes_the_picture(fast_p
     assert torch.equal(draw(pipe), before)
 
 
-def test_dora_trains_and_is_the_same_through_our_own_reader(fast_plan):
+def test_dora_trains_and_is_the_same_through_our_own_reader(fast_plan, tiny_base):
     """diffusers drops DoRA's magnitudes from kohya files, so this one is read back through peft."""
     from engine.lora.file import apply_lora, load_lora
 
     plan = replace(fast_plan, network=Network(rank=4, dora=True))
     _, file, verified = trained_with_a_stop(plan, "dora")
     assert "DoRA is experimental" in verified
-    pipe = pipeline()
+    pipe = pipeline(tiny_base)
     before = draw(pipe)
     adapter = apply_lora(load_lora(file), pipe.unet)
     assert not adapter.unmatched and (draw(pipe) - before).abs().max() > 1e-3
