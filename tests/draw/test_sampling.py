@@ -100,8 +100,8 @@ def test_the_command_takes_a_long_negative_prompt(tiny_base, tmp_path):
 
 def test_the_command_writes_a_png_that_says_how_it_was_made(tiny_base, tmp_path):
     to = tmp_path / "apple.png"
-    command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to), "--base", str(tiny_base),
-               "--steps", "2", "--seed", "9"]  # fmt: skip
+    command = [sys.executable, "-P", "-m", "engine.draw", "a red apple", "--to", str(to),
+               "--base", str(tiny_base), "--steps", "2", "--seed", "9"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 0, done.stderr
     with Image.open(to) as picture:
@@ -110,7 +110,7 @@ def test_the_command_writes_a_png_that_says_how_it_was_made(tiny_base, tmp_path)
 
 
 def test_a_size_the_base_cannot_draw_is_refused(tiny_base, tmp_path):
-    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(tmp_path / "x.png"), "--base", str(tiny_base),
-               "--size", "65x64"]  # fmt: skip
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(tmp_path / "x.png"),
+               "--base", str(tiny_base), "--size", "65x64"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 1 and "multiples of" in done.stderr and "Traceback" not in done.stderr
