@@ -139,7 +139,7 @@ class Loop:
             raise LorasmithError(
                 f"The gradients stopped being finite again at step {step}, also at half the learning rate: "
                 "lower optimizer.learning_rate, or look at the pictures named in the warnings. "
-                "The checkpoints saved so far are sound."
+                "The checkpoints hold finite numbers; the later ones may already be spoilt."
             )
         self.job.event(
             "warning",

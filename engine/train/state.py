@@ -49,8 +49,9 @@ def save_state(folder: Path, progress: Progress, adapter: Any, optimizer: torch.
         "adapter": {name: tensor.detach().cpu() for name, tensor in adapter.state().items()},
         "optimizer": optimizer.state_dict(),
     }
-    with atomic_path(path) as beside:
-        torch.save(content, beside)
+    # Into an open file: given a path, torch tells a full disk only as an internal error of its writer.
+    with atomic_path(path) as beside, beside.open("wb") as file:
+        torch.save(content, file)
     for _, old in _saved(folder)[:-KEPT_GENERATIONS]:
         old.unlink(missing_ok=True)
     return path

@@ -91,7 +91,8 @@ def test_prompt_and_negative_may_differ_in_length(base, pipeline, chunks):
 
 def test_the_command_takes_a_long_negative_prompt(tiny_base, tmp_path):
     to = tmp_path / "x.png"
-    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(to), "--base", str(tiny_base), "--steps", "1",
+    command = [sys.executable, "-P", "-m", "engine.draw", "x", "--to", str(to),
+               "--base", str(tiny_base), "--steps", "1",
                "--negative", "bad hands, " * 40]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=engine_environment({}))
     assert done.returncode == 0, done.stderr

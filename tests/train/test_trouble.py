@@ -52,7 +52,7 @@ def test_nan_again_and_again_lowers_the_rate_once_then_stops_with_the_reason(sma
     texts = [e.get("text") for e in events(folder, "warning") if e.get("step")]
     assert sum("going back to the last saved state" in text for text in texts) == 1
     reason = events(folder, "finished")[-1].get("reason")
-    assert "at half the learning rate" in reason and "sound" in reason
+    assert "at half the learning rate" in reason and "finite numbers" in reason
     for path in folder.checkpoints.iterdir():
         assert all(tensor.isfinite().all() for tensor in load_file(path).values()), path
 
@@ -146,3 +146,30 @@ def test_no_event_holds_an_absolute_path(small_plan, painted):
     text = folder.events.read_text(encoding="utf-8")
     assert str(painted) not in text and str(folder.path) not in text
     assert all(json.loads(line)["v"] == 1 for line in text.splitlines())
+
+
+def test_a_full_disk_is_named_and_the_run_resumes_when_there_is_room(small_plan, tmp_path):
+    """A state that does not fit leaves the earlier one whole; resuming finishes the run."""
+    import errno
+
+    folder = new_run(longer(small_plan))
+
+    def full_after_the_first_state():
+        import engine.train.state as state
+
+        real, saves = state.torch.save, []
+
+        def save(content, file):
+            saves.append(None)
+            if len(saves) > 1:
+                file.write(b"half of it")
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(content, file)
+
+        state.torch.save = save
+
+    assert train(folder, full_after_the_first_state) == 1
+    assert "disk is full" in events(folder, "finished")[-1].get("reason")
+    assert [path.name for path in folder.state.glob("*.pt")] == ["step-00000000.pt"]
+    assert not [path for path in folder.state.iterdir() if path.name.startswith(".")]
+    assert train(folder) == 0
