@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported anywhere, the engines that tests start included: the tests' models are so small that two
+# threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def missing(reason: str) -> None:
     """Skips where a resource is absent; in CI, where it must be there, the same absence is a failure."""
