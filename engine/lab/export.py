@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def export_base(networks: Networks, vae: AutoencoderKL, folder: Path) -> int:
     for model in (*parts.trained.values(), whole := copy.deepcopy(vae)):
         model.to(torch.float16, memory_format=torch.contiguous_format)
     parts.pipeline(whole).save_pretrained(beside, safe_serialization=True)
+    _forget_origins(beside)
     size = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file())
     if size > LARGEST:
         shutil.rmtree(beside)
@@ -36,3 +38,11 @@ def export_base(networks: Networks, vae: AutoencoderKL, folder: Path) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
     return size
+
+
+def _forget_origins(folder: Path) -> None:
+    """Drops the path a part was loaded from out of its configuration: it would name the maker's machine."""
+    for path in folder.rglob("*.json"):
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(config, dict) and config.pop("_name_or_path", None) is not None:
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
