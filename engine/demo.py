@@ -32,16 +32,29 @@ _ENDINGS = (".png", ".webp", ".jpg", ".txt")
 
 
 def demo_plan() -> Plan:
-    """Ten epochs on the embedded base; its pictures lie in `pictures` beside the plan (see `copy_pictures`)."""
+    """Ten epochs on the embedded base; its pictures lie in `pictures` beside the plan (see `copy_pictures`).
+
+    The sample prompts show in turn: the subject, the subject in a style, the class word, and another object. The
+    rate is ten times SDXL's because the base is small; the last epochs overtrain on purpose, so that it is seen.
+    """
     words = f"{TRIGGER} {CLASS_WORD}"
     return Plan(
         subject=Subject("animal", TRIGGER, CLASS_WORD),
-        pictures=Pictures(folders=(PictureFolder(PICTURES, 4),)),
+        pictures=Pictures(folders=(PictureFolder(PICTURES, 8),)),
         base=BaseChoice(model="demo"),
         network=Network(rank=8),
-        optimizer=Optimizer(learning_rate=3e-4),
+        optimizer=Optimizer(learning_rate=1e-3),
         length=Length(epochs=10, batch_size=2),
-        samples=Samples(prompts=(f"an {words} in the snow", f"a {CLASS_WORD} in the snow"), steps=12, cfg=4.0),
+        samples=Samples(
+            prompts=(
+                f"an {words} on a blue ground",
+                f"an {words} in the snow, pencil sketch",
+                f"an {CLASS_WORD} in the grass",
+                "a lion on a pink checked ground",
+            ),
+            steps=16,
+            cfg=4.5,
+        ),
         machine=Machine(seed=1),
         output=Output(name="demo"),
     )
