@@ -80,7 +80,7 @@ def test_the_record_counts_the_steps_of_all_parts_and_ends_well(finished: RunFol
 
 
 def test_the_stock_pipeline_loads_the_folder_and_draws_one_picture_a_seed(finished: RunFolder):
-    pipeline = StableDiffusionXLPipeline.from_pretrained(finished.path / "base", torch_dtype=torch.float32)
+    pipeline = StableDiffusionXLPipeline.from_pretrained(finished.path / "base", dtype=torch.float32)
     first, again = (draw(pipeline, ["a dog on a blue ground"], seed=3, steps=2)[0] for _ in range(2))
     assert first.size == (64, 64) and first.tobytes() == again.tobytes()
 
