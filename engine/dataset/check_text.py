@@ -211,8 +211,11 @@ def _s(word: str, count: int, plural: str = "") -> str:
 
 
 def _wrapped(text: str, mark: str = "") -> list[str]:
-    # break_on_hyphens off: file names must stay findable; only what is longer than a line is cut.
-    return textwrap.wrap(text, COLUMNS, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False)
+    # File names must stay findable and copyable: one that is longer than the line stays in one piece.
+    return textwrap.wrap(
+        text, COLUMNS, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False,
+        break_long_words=False,
+    )  # fmt: skip
 
 
 def _cell(text: str, width: int) -> str:
