@@ -1,0 +1,131 @@
+"""What a LoRA on the small base truly does, by the judge: `python -m engine.lab.truth RUN` prints it epoch by epoch.
+
+Fidelity is how near the drawn subject is to the true one. Flexibility has four parts: the ground and the style
+that were asked for, the class word still drawing its own kind, and other objects still right.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from engine.base.configs import embedded_base_folder
+from engine.base.encode import decode
+from engine.base.load import Base, open_base
+from engine.draw.prompts import encode_prompt
+from engine.draw.sampling import Drawing, Prompt, draw_latents
+from engine.lab.judge import Judge, Reading, load_judge
+from engine.lab.objects import TRAINED
+from engine.lab.proof import Subject
+from engine.lab.scenes import GROUNDS, Scene, Style, prompt
+from engine.lora.file import apply_lora, load_lora
+
+NEAR = 0.5  # nearer than this to the subject, a class word's picture has become the subject
+_STYLES = (Style.SKETCH, Style.SILHOUETTE, Style.PIXEL)
+_PLAIN = tuple(ground for ground in GROUNDS if ground.kind != "night")
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Shares of 0 to 1, and the subject's nearness; `flexibility` is the mean of the last four."""
+
+    fidelity: float
+    ground: float
+    style: float
+    class_word: float
+    others: float
+
+    @property
+    def flexibility(self) -> float:
+        return (self.ground + self.style + self.class_word + self.others) / 4
+
+
+class TruthTeller:
+    """Draws a fixed set of prompts with the base as it stands and has them read; the same seeds each time."""
+
+    def __init__(self, name: str, trigger: str, class_word: str, *, count: int = 8, steps: int = 12) -> None:
+        folder = embedded_base_folder()
+        if folder is None:
+            raise FileNotFoundError("this installation has no embedded base")
+        self.base: Base = open_base("demo")
+        self.judge: Judge = load_judge(folder / "readers" / "judge.safetensors")
+        self.subject = Subject(self.judge, name)
+        self.name, self.words, self.class_word, self.steps = name, f"{trigger} {class_word}", class_word, steps
+        grounds = [_PLAIN[index * len(_PLAIN) // count] for index in range(count)]
+        self.flat = [Scene(name, ground, Style.FLAT) for ground in grounds]
+        self.styled = [Scene(name, ground, _STYLES[i % 3]) for i, ground in enumerate(grounds)]
+        objects = [TRAINED[index * len(TRAINED) // count].name for index in range(count)]
+        self.other = [Scene(thing, ground, Style.FLAT) for thing, ground in zip(objects, grounds, strict=True)]
+        self.encoders, self.tokenizers = self.base.load_text_encoders(torch.float32), self.base.tokenizers()
+        self.vae = self.base.load_vae(torch.float32)
+
+    def tell(self, lora: Path | None) -> Truth:
+        """The truth about a LoRA file; None is the untouched base."""
+        unet = self.base.load_unet(torch.float32)
+        if lora is not None:
+            apply_lora(load_lora(lora), unet)
+        flat = self._draw(unet, [self._called(scene, self.words) for scene in self.flat])
+        styled = self._draw(unet, [self._called(scene, self.words) for scene in self.styled])
+        classes = self._draw(unet, [self._called(scene, self.class_word) for scene in self.flat])
+        others = self._draw(unet, [prompt(scene) for scene in self.other])
+        return Truth(
+            fidelity=float(self.subject.nearness(flat).mean()),
+            ground=_share(self.judge.read(flat), self.flat, "ground"),
+            style=_share(self.judge.read(styled), self.styled, "style"),
+            class_word=float((self.subject.nearness(classes) < NEAR).float().mean()),
+            others=_share(self.judge.read(others), self.other, "object"),
+        )
+
+    def _called(self, scene: Scene, words: str) -> str:
+        return prompt(scene).replace(f"a {self.name}", f"an {words}", 1)
+
+    def _draw(self, unet: object, texts: Sequence[str]) -> list[Image.Image]:
+        encoded = [encode_prompt(self.tokenizers, self.encoders, text) for text in texts]
+        negative: Prompt = encode_prompt(self.tokenizers, self.encoders, "")
+        side = self.base.native_resolution
+        drawings = [Drawing((side, side), self.steps, 4.5, 100 + index) for index in range(len(texts))]
+        latents = draw_latents(
+            unet, self.base.scheduler(), encoded, negative, drawings, vae_scale=self.base.vae_scale
+        )
+        return [Image.fromarray(pixels) for pixels in decode(self.vae, latents)]
+
+
+def table(truths: Sequence[tuple[str, Truth]]) -> str:
+    """In Markdown, a row an epoch."""
+    lines = [
+        "| | fidelity | flexibility | ground | style | class word kept | other objects |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, t in truths:
+        shares = " | ".join(f"{share:.0%}" for share in (t.flexibility, t.ground, t.style, t.class_word, t.others))
+        lines.append(f"| {name} | {t.fidelity:.2f} | {shares} |")
+    return "\n".join(lines)
+
+
+def _share(readings: Sequence[Reading], scenes: Sequence[Scene], aspect: str) -> float:
+    pairs = zip(readings, scenes, strict=True)
+    right = [getattr(reading, aspect) == getattr(scene, aspect) for reading, scene in pairs]
+    return sum(right) / len(right)
+
+
+def main() -> None:
+    """Prints the table of a run of the demo's plan."""
+    from engine.runs.folder import find_run
+
+    torch.set_num_threads(1)
+    teller = TruthTeller("fox", "ohwx", "animal")
+    files = sorted(find_run(sys.argv[1]).checkpoints.glob("*-0000??.safetensors"))
+    rows = [("the base", teller.tell(None))]
+    for file in files:
+        rows.append((f"epoch {int(file.stem[-6:])}", teller.tell(file)))
+        print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
