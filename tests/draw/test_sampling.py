@@ -8,8 +8,8 @@ import sys
 import numpy
 import pytest
 import torch
-from diffusers import StableDiffusionXLPipeline
 from PIL import Image
+from sdxl_pipelines import sdxl_pipeline
 
 from engine.base.encode import decode, encode_texts
 from engine.base.load import open_base
@@ -24,15 +24,7 @@ def base(tiny_base):
 
 @pytest.fixture
 def pipeline(base):
-    encoders = base.load_text_encoders(torch.float32)
-    tokenizers = base.tokenizers()
-    pipe = StableDiffusionXLPipeline(
-        vae=base.load_vae(torch.float32), text_encoder=encoders[0], text_encoder_2=encoders[1],
-        tokenizer=tokenizers[0], tokenizer_2=tokenizers[1], unet=base.load_unet(torch.float32),
-        scheduler=base.scheduler(), add_watermarker=False,
-    )  # fmt: skip
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return sdxl_pipeline(base)
 
 
 def encoded(pipe, texts):

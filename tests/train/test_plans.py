@@ -11,6 +11,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from PIL import Image
 from safetensors.torch import load_file
+from sdxl_pipelines import sdxl_pipeline
 from training_runs import events, new_run, train
 
 from engine.base.load import open_base
@@ -47,19 +48,7 @@ def trained_with_a_stop(plan, name):
     return folder, folder.path / last.get("file"), last.get("verified")
 
 
-def pipeline(tiny_base) -> StableDiffusionXLPipeline:
-    base = open_base(tiny_base)
-    encoders, tokenizers = base.load_text_encoders(torch.float32), base.tokenizers()
-    pipe = StableDiffusionXLPipeline(
-        vae=base.load_vae(torch.float32), text_encoder=encoders[0], text_encoder_2=encoders[1],
-        tokenizer=tokenizers[0], tokenizer_2=tokenizers[1], unet=base.load_unet(torch.float32),
-        scheduler=base.scheduler(), add_watermarker=False,
-    )  # fmt: skip
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def draw(pipe) -> torch.Tensor:
+def draw(pipe: StableDiffusionXLPipeline) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return pipe(
         "ohwx disc on a green ground", num_inference_steps=2, generator=generator, output_type="latent",
@@ -79,7 +68,7 @@ def fast_plan(small_plan):
 def test_every_network_loads_in_the_sdxl_pipeline_and_changes_the_picture(fast_plan, tiny_base, name):
     plan = replace(fast_plan, network=NETWORKS[name])
     _, file, verified = trained_with_a_stop(plan, name)
-    pipe = pipeline(tiny_base)
+    pipe = sdxl_pipeline(open_base(tiny_base))
     before = draw(pipe)
     pipe.load_lora_weights(str(file))
     adapted = [module for part in (pipe.unet, pipe.text_encoder, pipe.text_encoder_2)
@@ -98,7 +87,7 @@ def test_dora_trains_and_is_the_same_through_our_own_reader(fast_plan, tiny_base
     plan = replace(fast_plan, network=Network(rank=4, dora=True))
     _, file, verified = trained_with_a_stop(plan, "dora")
     assert "DoRA is experimental" in verified
-    pipe = pipeline(tiny_base)
+    pipe = sdxl_pipeline(open_base(tiny_base))
     before = draw(pipe)
     adapter = apply_lora(load_lora(file), pipe.unet)
     assert not adapter.unmatched and (draw(pipe) - before).abs().max() > 1e-3
@@ -140,7 +129,10 @@ def test_long_captions_and_unseen_words_train(fast_plan, tmp_path):
         pictures=replace(fast_plan.pictures, folders=(PictureFolder(str(tmp_path), 4),)),
         captions=Captions(max_tokens=225, shuffle=True, dropout=0.3),
     )
-    trained_with_a_stop(plan, "long")
+    folder, file, _ = trained_with_a_stop(plan, "long")
+    losses = [loss for e in events(folder, "step") for loss in e.get("losses")]
+    assert len(losses) == events(folder, "step")[-1].get("steps") and all(0 < loss < 10 for loss in losses)
+    assert all(tensor.isfinite().all() for tensor in load_file(file).values())
 
 
 @pytest.mark.parametrize("subject", ["bear_plushie"])

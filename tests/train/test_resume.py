@@ -123,3 +123,26 @@ def test_stop_saves_and_resume_goes_on_from_there(thorough):
     kept = {name: tensors for name, tensors in weights(folder).items() if "step" not in name}
     assert_same(kept, weights(undisturbed))
     assert [e.get("from_step") for e in events(folder, "plan")] == [1, 5]
+
+
+def test_a_signal_in_the_middle_of_a_save_leaves_a_whole_file(thorough):
+    """Ctrl-C and SIGTERM only raise a flag: the file that is being written is finished first."""
+    folder = new_run(thorough, "signalled")
+
+    def signal_while_saving():
+        import engine.lora.file as lora_file
+
+        real = lora_file.weight_hashes
+
+        def hashes(data):
+            os.kill(os.getpid(), signal.SIGINT)
+            return real(data)
+
+        lora_file.weight_hashes = hashes
+
+    assert train(folder, signal_while_saving) == 4
+    saved = sorted(folder.checkpoints.iterdir())
+    assert saved and all(load_file(path) for path in saved)
+    assert events(folder, "checkpoint")[0].get("verified").endswith("difference 0")
+    assert train(folder) == 0
+    assert (folder.path / events(folder, "checkpoint")[-1].get("file")).name == "disc-000002.safetensors"
