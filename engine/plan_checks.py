@@ -68,7 +68,7 @@ def check_plan(
         _captions(plan),
         _base(plan),
         _network(plan),
-        _rates(plan),
+        _rates(plan, native_resolution or SDXL_NATIVE),
         _optimizer(plan),
         _length(plan),
         _loss(plan),
@@ -373,7 +373,9 @@ def _effective(plan: Plan) -> str:
     return f"the effective rate is {rate_text(float(f'{effective_rate(plan):.2g}'))}"
 
 
-def _rates(plan: Plan) -> Iterator[Finding]:
+def _rates(plan: Plan, native_resolution: int) -> Iterator[Finding]:
+    # The usual rates are SDXL's; a base too small to be SDXL (the embedded one) learns at ten times as much.
+    of_sdxl = native_resolution >= SDXL_SIDES[0]
     key, name, rate = "optimizer.learning_rate", plan.optimizer.name, learning_rate(plan)
     low, high = USUAL_RATES[name]
     if name == "prodigy":
@@ -382,13 +384,14 @@ def _rates(plan: Plan) -> Iterator[Finding]:
                 key,
                 f"{key} is {rate_text(rate)}, but Prodigy finds the rate itself and multiplies it by this; take 1.",
             )
-    elif rate < low or rate > high:
+    elif of_sdxl and not low <= rate <= high:
         yield _warning(
             key,
             f"{key} is {rate_text(rate)}; {rate_text(low)} to {rate_text(high)} is usual for "
             f"{'AdamW' if name == 'auto' else name}: {_why_unusual(plan, low, high)}.",
         )
-    yield from _alpha_trap(plan, low, high)
+    if of_sdxl:
+        yield from _alpha_trap(plan, low, high)
     if plan.network.train_text_encoders:
         names = ("text_encoder_learning_rate", "text_encoder_2_learning_rate")
         for field_name, encoder_rate in zip(names, text_encoder_rates(plan), strict=True):

@@ -135,6 +135,9 @@ def test_a_small_card_is_told_what_to_lower_and_a_tiny_base_is_left_alone(good: 
     small = with_changes(good, {"pictures.resolution": 96})
     assert check_plan(small, native_resolution=128, vram_gb=1) == []
     assert check_plan(with_changes(small, {"base.model": "demo"})) == []
+    # Nor are SDXL's usual rates held against the demo's own.
+    assert check_plan(with_changes(small, {"base.model": "demo", "optimizer.learning_rate": 1e-3})) == []
+    assert check_plan(with_changes(small, {"optimizer.learning_rate": 1e-3})) != []
 
 
 def test_errors_come_first(good: Plan) -> None:
