@@ -55,7 +55,7 @@ class BaseSettings:
     copy. `text_steps` is when the text encoders are frozen: they learn early, and cost a fifth of a step.
     """
 
-    steps: int = 20_000
+    steps: int = 4_000
     decay: int = 0
     batch: int = 48
     rate: float = 1.5e-3
@@ -89,7 +89,7 @@ class LabPlan:
     `sheet` is the number of pictures on each contact sheet.
     """
 
-    release: int = 2_000
+    release: int = 800
     proof: int = 1_000
     sheet: int = 40
     autoencoder: VaeSettings = VaeSettings()
