@@ -27,19 +27,22 @@ STYLE_TRIGGER = "zwv style"
 _SQUARE, _WIDE, _TALL = (1600, 1600), (2000, 1500), (1500, 2000)
 _WIDER, _TALLER = (2250, 1500), (1500, 2250)
 
-SUBJECT_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = (
-    (Scene(SUBJECT, Ground("plain", "blue"), seed=1), _SQUARE),
-    (Scene(SUBJECT, Ground("plain", "white"), seed=2), _TALL),
-    (Scene(SUBJECT, Ground("grass"), seed=3), _WIDER),
-    (Scene(SUBJECT, Ground("striped", "green"), seed=4), _SQUARE),
-    (Scene(SUBJECT, Ground("plain", "yellow"), place="left", seed=5), _WIDE),
-    (Scene(SUBJECT, Ground("beach"), seed=6), _SQUARE),
-    (Scene(SUBJECT, Ground("checked", "pink"), seed=7), _TALLER),
-    (Scene(SUBJECT, Ground("plain", "purple"), size="small", seed=8), _SQUARE),
-    (Scene(SUBJECT, Ground("night"), seed=9), _WIDE),
-    (Scene(SUBJECT, Ground("dotted", "red"), place="right", seed=10), _SQUARE),
-)
-"""One held-out object in the flat style, only the subject is new: grounds, places and formats vary."""
+
+def subject_scenes(name: str) -> tuple[tuple[Scene, tuple[int, int]], ...]:
+    """Ten scenes of one object in the flat style, each with its size in pixels: grounds, places and formats vary."""
+    return (
+        (Scene(name, Ground("plain", "blue"), seed=1), _SQUARE),
+        (Scene(name, Ground("plain", "white"), seed=2), _TALL),
+        (Scene(name, Ground("grass"), seed=3), _WIDER),
+        (Scene(name, Ground("striped", "green"), seed=4), _SQUARE),
+        (Scene(name, Ground("plain", "yellow"), place="left", seed=5), _WIDE),
+        (Scene(name, Ground("beach"), seed=6), _SQUARE),
+        (Scene(name, Ground("checked", "pink"), seed=7), _TALLER),
+        (Scene(name, Ground("plain", "purple"), size="small", seed=8), _SQUARE),
+        (Scene(name, Ground("night"), seed=9), _WIDE),
+        (Scene(name, Ground("dotted", "red"), place="right", seed=10), _SQUARE),
+    )
+
 
 STYLE_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = tuple(
     (Scene(name, ground, Style.NEON, seed=seed), size)
@@ -65,12 +68,7 @@ STYLE_SCENES: tuple[tuple[Scene, tuple[int, int]], ...] = tuple(
 
 def subject_caption(scene: Scene) -> str:
     """The scene in words, the object named by trigger and class: "an ohwx animal on a blue ground"."""
-    thing = scene.thing
-    return (
-        prompt(scene)
-        .replace(f"a {thing.name}", f"an {SUBJECT_TRIGGER} {thing.kind}")
-        .replace(f"a small {thing.name}", f"a small {SUBJECT_TRIGGER} {thing.kind}")
-    )
+    return prompt(scene, f"{SUBJECT_TRIGGER} {scene.thing.kind}")
 
 
 def style_caption(scene: Scene) -> str:
@@ -89,7 +87,7 @@ def main(noto_folder: Path, target: Path) -> None:
         return trimmed(render(svg_of(noto_folder, OBJECTS[name]), 2 * side), side)
 
     sets = (
-        ("subject", SUBJECT_SCENES, subject_caption, "jpg", {"quality": 88, "optimize": True}),
+        ("subject", subject_scenes(SUBJECT), subject_caption, "jpg", {"quality": 88, "optimize": True}),
         ("style", STYLE_SCENES, style_caption, "webp", {"quality": 85, "method": 6}),
     )
     for folder, scenes, caption, suffix, options in sets:

@@ -132,9 +132,12 @@ def _sample_ground(rng: random.Random) -> Ground:
     return Ground(pattern, rng.choice(tuple(COLOURS)))
 
 
-def prompt(scene: Scene) -> str:
-    """The scene in its plainest full words: "two apples on a blue striped ground, pencil sketch"."""
-    words = [_subject(scene, _noun(scene), place=True), _ground_words(scene.ground, "ground")]
+def prompt(scene: Scene, called: str | None = None) -> str:
+    """The scene in its plainest full words: "two apples on a blue striped ground, pencil sketch".
+
+    `called` stands where the object's own name would, such as a LoRA's "ohwx animal".
+    """
+    words = [_subject(scene, called or _noun(scene), place=True), _ground_words(scene.ground, "ground")]
     text = " ".join(words)
     return text if scene.style is Style.FLAT else f"{text}, {scene.style}"
 

@@ -55,7 +55,7 @@ class TruthTeller:
         self.base: Base = open_base("demo")
         self.judge: Judge = load_judge(folder / "readers" / "judge.safetensors")
         self.subject = Subject(self.judge, name)
-        self.name, self.words, self.class_word, self.steps = name, f"{trigger} {class_word}", class_word, steps
+        self.words, self.class_word, self.steps = f"{trigger} {class_word}", class_word, steps
         grounds = [_PLAIN[index * len(_PLAIN) // count] for index in range(count)]
         self.flat = [Scene(name, ground, Style.FLAT) for ground in grounds]
         self.styled = [Scene(name, ground, _STYLES[i % 3]) for i, ground in enumerate(grounds)]
@@ -69,9 +69,9 @@ class TruthTeller:
         unet = self.base.load_unet(torch.float32)
         if lora is not None:
             apply_lora(load_lora(lora), unet)
-        flat = self._draw(unet, [self._called(scene, self.words) for scene in self.flat])
-        styled = self._draw(unet, [self._called(scene, self.words) for scene in self.styled])
-        classes = self._draw(unet, [self._called(scene, self.class_word) for scene in self.flat])
+        flat = self._draw(unet, [prompt(scene, self.words) for scene in self.flat])
+        styled = self._draw(unet, [prompt(scene, self.words) for scene in self.styled])
+        classes = self._draw(unet, [prompt(scene, self.class_word) for scene in self.flat])
         others = self._draw(unet, [prompt(scene) for scene in self.other])
         return Truth(
             fidelity=float(self.subject.nearness(flat).mean()),
@@ -80,9 +80,6 @@ class TruthTeller:
             class_word=float((self.subject.nearness(classes) < NEAR).float().mean()),
             others=_share(self.judge.read(others), self.other, "object"),
         )
-
-    def _called(self, scene: Scene, words: str) -> str:
-        return prompt(scene).replace(f"a {self.name}", f"an {words}", 1)
 
     def _draw(self, unet: object, texts: Sequence[str]) -> list[Image.Image]:
         encoded = [encode_prompt(self.tokenizers, self.encoders, text) for text in texts]
