@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from engine.errors import RunError, shown
 from engine.runs.control import request
@@ -13,8 +12,9 @@ from engine.runs.events import Event, EventReader
 from engine.runs.folder import RunFolder
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
-from tui.commands.status import EXIT_CODES, how_to_go_on, progress, stage_words, typed
-from tui.text import count, duration, home_path, plain, say, say_json, size
+from tui.commands.status import EXIT_CODES, how_to_go_on, progress, typed
+from tui.telling import stage_words, told
+from tui.text import count, duration, home_path, plain, say, say_json
 
 LEFT = 130
 _LOOK_SECONDS = 0.2
@@ -127,18 +127,6 @@ class Story:
     _live: bool = False
     _quiet: float = 0.0
     _gpu: Event | None = None
-    _tellers: dict[str, Callable[[Event], str]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._tellers = {
-            "warning": lambda event: f"warning: {shown(event.get('text', ''))}",
-            "validation": _validation,
-            "sample": self._sample,
-            "checkpoint": self._checkpoint,
-            "paused": lambda _: "paused; it keeps its memory until it goes on",
-            "resumed": lambda _: "goes on",
-            "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",
-        }
 
     def tell(self, events: list[Event]) -> None:
         """Prints what these events say; the first call has all that was there already."""
@@ -175,17 +163,14 @@ class Story:
             say_json({"event": event.name, "t": event.t, "elapsed": event.elapsed, "attempt": event.attempt}
                      | plain(event.fields))  # fmt: skip
             return
-        if event.name == "started":
-            what = "begun" if event.attempt == 1 else f"begun again (start number {event.attempt})"
-            self._line(event.t, f"{what}; loading its libraries")
-        elif event.name == "stage":
+        if event.name == "stage":
             self._staged(event)
         elif event.name == "step":
             self._stepped = True
         elif event.name == "gpu":
             self._gpu = event
-        elif event.name in self._tellers:
-            self._line(event.t, self._tellers[event.name](event))
+        else:
+            self._line(event.t, told(event))
 
     def _staged(self, event: Event) -> None:
         """A stage's first and last word, and one every few seconds between; of stages long past, nothing."""
@@ -198,38 +183,9 @@ class Story:
             whole = [value if isinstance(value, int) else None for value in (done, total)]
             self._line(event.t, stage_words(name, whole[0], whole[1]))
 
-    def _sample(self, event: Event) -> str:
-        files = event.get("files")
-        if not isinstance(files, list) or not files:
-            return ""
-        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        return f"sample: {self._place('samples', files[0])}{more}"
-
-    def _checkpoint(self, event: Event) -> str:
-        bytes_, verified = event.number("size"), event.get("verified")
-        parts = [self._place("checkpoints", event.get("file", "?"))]
-        if bytes_ is not None:
-            parts.append(size(bytes_))
-        if isinstance(verified, str):
-            parts.append(shown(verified))
-        return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
-
-    def _place(self, folder: str, file: object) -> str:
-        """A result's path within the run, also where the record names the file alone."""
-        name = str(file)
-        return shown(name if "/" in name else f"{folder}/{name}")
-
     def _line(self, t: float, text: str) -> None:
         if text:
             say(f"{time.strftime('%H:%M:%S', time.localtime(t))} {text}", hang=9)
-
-
-def _validation(event: Event) -> str:
-    loss, base = event.number("loss"), event.number("base")
-    if loss is None:
-        return ""
-    beside = f" (the untouched base: {base:.4f})" if base is not None else ""
-    return f"epoch {shown(event.get('epoch', '?'))}: held-out loss {loss:.4f}{beside}"
 
 
 def _memory(gpu: Event | None) -> str:

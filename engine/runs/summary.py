@@ -81,39 +81,10 @@ def read_summary(folder: RunFolder) -> RunSummary:
     except (FileNotFoundError, NotADirectoryError):
         data = b""
     reader = EventReader(folder.events)
-    story = _Story()
+    story = RunStory()
     for event in reader.parse(_thinned(data.rpartition(b"\n")[0].split(b"\n"))):
         story.hear(event)
-    status = story.status(alive)
-    reason, hint = story.reason, story.hint
-    if status == "died":
-        reason, hint = story.why_died(), "`resume` goes on from the last saved state"
-    return RunSummary(
-        name=folder.name,
-        kind=story.verb or folder.kind,
-        status=status,
-        attempt=story.attempt,
-        step=story.step,
-        steps=story.steps,
-        epoch=story.epoch,
-        epochs=story.epochs,
-        rate=story.rate(),
-        seconds_left=story.seconds_left() if alive else None,
-        loss=story.loss(),
-        checkpoint=story.checkpoint,
-        checkpoint_epoch=story.checkpoint_epoch,
-        stage=story.stage[0],
-        stage_done=story.stage[1],
-        stage_total=story.stage[2],
-        started=story.started,
-        last_event=story.last.t if story.last else None,
-        quiet_for=story.quiet_for() if alive else None,
-        warning=story.warning,
-        reason=reason,
-        hint=hint,
-        log_tail=log_tail(folder) if status in {"died", "failed"} else (),
-        newer=reader.newer,
-    )
+    return story.summary(folder, alive=alive, newer=reader.newer)
 
 
 def _thinned(lines: list[bytes]) -> list[bytes]:
@@ -134,7 +105,7 @@ def _thinned(lines: list[bytes]) -> list[bytes]:
 
 
 @dataclass
-class _Story:
+class RunStory:
     """What the events tell, heard one after the other; an attempt's start forgets what was the last one's."""
 
     attempt: int = 0
@@ -211,6 +182,39 @@ class _Story:
     def _finished(self, event: Event) -> None:
         self.outcome = _text(event, "outcome") or "failed"
         self.reason, self.hint = _text(event, "reason"), _text(event, "hint")
+
+    def summary(self, folder: RunFolder, *, alive: bool, newer: bool = False) -> RunSummary:
+        """How the run stands after what was heard; `alive` as the lock says, asked before the events were read."""
+        status = self.status(alive)
+        reason, hint = self.reason, self.hint
+        if status == "died":
+            reason, hint = self.why_died(), "`resume` goes on from the last saved state"
+        return RunSummary(
+            name=folder.name,
+            kind=self.verb or folder.kind,
+            status=status,
+            attempt=self.attempt,
+            step=self.step,
+            steps=self.steps,
+            epoch=self.epoch,
+            epochs=self.epochs,
+            rate=self.rate(),
+            seconds_left=self.seconds_left() if alive else None,
+            loss=self.loss(),
+            checkpoint=self.checkpoint,
+            checkpoint_epoch=self.checkpoint_epoch,
+            stage=self.stage[0],
+            stage_done=self.stage[1],
+            stage_total=self.stage[2],
+            started=self.started,
+            last_event=self.last.t if self.last else None,
+            quiet_for=self.quiet_for() if alive else None,
+            warning=self.warning,
+            reason=reason,
+            hint=hint,
+            log_tail=log_tail(folder) if status in {"died", "failed"} else (),
+            newer=newer,
+        )
 
     def status(self, alive: bool) -> Status:
         if self.outcome is not None:

@@ -8,6 +8,7 @@ from argparse import Namespace
 from engine.errors import shown
 from engine.runs.folder import RunFolder, find_run, home, list_runs
 from engine.runs.summary import RunSummary, read_summary
+from tui.telling import stage_words
 from tui.text import clock, duration, home_path, pace, plain, say, say_json, table
 
 STOPPED, FAILED = 3, 4
@@ -118,13 +119,6 @@ def time_left(seconds: float) -> str:
     """'6 min left (until 14:22)'; the clock time only where it is some way off."""
     until = f" (until {clock(time.time() + seconds)})" if seconds >= 100 else ""
     return f"{duration(seconds)} left{until}"
-
-
-def stage_words(name: str, done: int | None, total: int | None) -> str:
-    """'encoding pictures 12/40'."""
-    if done is None:
-        return shown(name)
-    return f"{shown(name)} {done}/{total}" if total is not None else f"{shown(name)} {done}"
 
 
 def _state_words(summary: RunSummary) -> str:

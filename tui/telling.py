@@ -1,0 +1,71 @@
+"""What an event says, in a sentence: for the plain lines of `follow` and for the record on the monitor's screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.errors import shown
+from engine.runs.events import Event
+from tui.text import size
+
+
+def told(event: Event) -> str:
+    """The event as a sentence, safe to print; empty for steps, stages and readings, which are figures."""
+    teller = _TELLERS.get(event.name)
+    return teller(event) if teller is not None else ""
+
+
+def stage_words(name: str, done: int | None, total: int | None) -> str:
+    """'encoding pictures 12/40'."""
+    if done is None:
+        return shown(name)
+    return f"{shown(name)} {done}/{total}" if total is not None else f"{shown(name)} {done}"
+
+
+def _started(event: Event) -> str:
+    what = "begun" if event.attempt == 1 else f"begun again (start number {event.attempt})"
+    return f"{what}; loading its libraries"
+
+
+def _validation(event: Event) -> str:
+    loss, base = event.number("loss"), event.number("base")
+    if loss is None:
+        return ""
+    beside = f" (the untouched base: {base:.4f})" if base is not None else ""
+    return f"epoch {shown(event.get('epoch', '?'))}: held-out loss {loss:.4f}{beside}"
+
+
+def _sample(event: Event) -> str:
+    files = event.get("files")
+    if not isinstance(files, list) or not files:
+        return ""
+    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"sample: {_place('samples', files[0])}{more}"
+
+
+def _checkpoint(event: Event) -> str:
+    bytes_, verified = event.number("size"), event.get("verified")
+    parts = [_place("checkpoints", event.get("file", "?"))]
+    if bytes_ is not None:
+        parts.append(size(bytes_))
+    if isinstance(verified, str):
+        parts.append(shown(verified))
+    return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
+
+
+def _place(folder: str, file: object) -> str:
+    """A result's path within the run, also where the record names the file alone."""
+    name = str(file)
+    return shown(name if "/" in name else f"{folder}/{name}")
+
+
+_TELLERS: dict[str, Callable[[Event], str]] = {
+    "started": _started,
+    "warning": lambda event: f"warning: {shown(event.get('text', ''))}",
+    "validation": _validation,
+    "sample": _sample,
+    "checkpoint": _checkpoint,
+    "paused": lambda _: "paused; it keeps its memory until it goes on",
+    "resumed": lambda _: "goes on",
+    "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",
+}
