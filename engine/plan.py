@@ -62,10 +62,11 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Regularization:
-    """Class pictures that keep the class word from being drawn as the subject."""
+    """What keeps the class word from being drawn as the subject: class pictures, or the base's own prediction."""
 
     folders: tuple[ClassFolder, ...] = ()
-    ratio: float = 1.0  # class pictures for each picture x repeats
+    prior_prediction: bool = False  # without pictures: hold the class prompt to what the untouched base predicts
+    ratio: float = 1.0  # class pictures, or prior predictions, for each picture x repeats
     weight: float = 1.0  # their weight in the loss
 
 

@@ -253,17 +253,43 @@ def _regularization(plan: Plan) -> Iterator[Finding]:
             "subject.class_prompt is empty, so class pictures without captions are trained on no text; write what "
             'they show, such as "woman".',
         )
-    if part.folders and (part.ratio == 0 or part.weight == 0):
+    used = bool(part.folders) or part.prior_prediction
+    if used and (part.ratio == 0 or part.weight == 0):
         name = "ratio" if part.ratio == 0 else "weight"
-        yield _warning(
-            f"regularization.{name}", f"regularization.{name} is 0, so the class pictures have no effect."
-        )
+        what = "class pictures have" if part.folders else "prior prediction has"
+        yield _warning(f"regularization.{name}", f"regularization.{name} is 0, so the {what} no effect.")
     for name in ("ratio", "weight"):
-        if not part.folders and getattr(part, name) != 1:
+        if not used and getattr(part, name) != 1:
             yield _note(
                 f"regularization.{name}",
-                f"regularization.{name} has no effect without [[regularization.folders]].",
+                f"regularization.{name} has no effect without [[regularization.folders]] or prior_prediction.",
             )
+    if part.prior_prediction:
+        yield from _prior_prediction(plan)
+
+
+def _prior_prediction(plan: Plan) -> Iterator[Finding]:
+    key, part, subject = "regularization.prior_prediction", plan.regularization, plan.subject
+    if not subject.class_prompt.strip():
+        yield _error(
+            "subject.class_prompt",
+            f"{key} is true, but subject.class_prompt is empty, so there is no word to keep; write what the "
+            'subject is, such as "woman".',
+        )
+    elif subject.instance_prompt.strip().lower() == subject.class_prompt.strip().lower():
+        yield _error(
+            key,
+            f"{key} holds the class prompt to the base while the same words are trained as the trigger, which undoes "
+            "each other; take a rare word as subject.instance_prompt.",
+        )
+    if part.folders:
+        yield _note(key, f"{key} and class pictures do the same work; one of them is enough, and quicker.")
+    if part.ratio > 1:
+        yield _warning(
+            "regularization.ratio",
+            f"regularization.ratio is {rate_text(part.ratio)}, but a picture has one prior prediction a step: more "
+            "than 1 is 1; raise regularization.weight instead.",
+        )
 
 
 def _captions(plan: Plan) -> Iterator[Finding]:

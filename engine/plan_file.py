@@ -234,13 +234,17 @@ def _refuse_bad(changes: Mapping[str, Any]) -> None:
         raise PlanError("\n".join(problems))
 
 
+def _regularized(plan: Plan) -> bool:
+    return bool(plan.regularization.folders) or plan.regularization.prior_prediction
+
+
 # Values that mean nothing while another stands as it does: left out of a file while they are the default.
 _MEANINGLESS = {
     "base.vae": lambda plan: True,
     "captions.prefix": lambda plan: True,
     "captions.keep_tokens": lambda plan: not plan.captions.shuffle,
-    "regularization.ratio": lambda plan: not plan.regularization.folders,
-    "regularization.weight": lambda plan: not plan.regularization.folders,
+    "regularization.ratio": lambda plan: not _regularized(plan),
+    "regularization.weight": lambda plan: not _regularized(plan),
     "network.conv_rank": lambda plan: plan.network.targets != "locon",
     "network.conv_alpha": lambda plan: plan.network.targets != "locon",
     "optimizer.text_encoder_learning_rate": lambda plan: not plan.network.train_text_encoders,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from engine.dataset.captions import variant_index
 from engine.train.cache import Cache, latent_key, text_name
 from engine.train.examples import Example
+from engine.train.prior import has_prior
 from engine.train.randomness import derived_seed, generator, noise, timestep
 from engine.train.resolve import Resolved
 
@@ -109,7 +110,27 @@ class Batches:
         dropout = self._plan.captions.dropout
         if dropout and derived_seed(self._seed, "dropout", place.step, place.position) / 2**63 < dropout:
             return ""
-        return example.texts[variant_index(self._seed, place.step, place.position, len(example.texts))]
+        return example.texts[self._variant(example, place)]
+
+    def prior(self, batch: Batch, examples: Sequence[Example], places: Sequence[Place]) -> tuple[Batch, list[int]]:
+        """The part of a batch that prior prediction takes, with the class in the trigger's place, and its rows.
+
+        Latents, noise, timesteps and sizes are the batch's own; caption dropout does not strike. No rows: no part.
+        """
+        share = self._plan.regularization.ratio
+        rows, texts = [], []
+        for row, (example, place) in enumerate(zip(examples, places, strict=True)):
+            text = example.prior_texts[self._variant(example, place)] if example.prior_texts else None
+            if text is not None and has_prior(self._seed, place.step, place.position, share):
+                rows.append(row)
+                texts.append(text)
+        if not rows:
+            return batch, rows
+        hidden, pooled = self.encodings(texts)
+        return replace(picked(batch, rows), hidden=hidden, pooled=pooled, texts=tuple(texts)), rows
+
+    def _variant(self, example: Example, place: Place) -> int:
+        return variant_index(self._seed, place.step, place.position, len(example.texts))
 
     def encodings(self, texts: Sequence[str]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Cached encodings on the device in the base's type, or (None, None) where the text encoders train."""
@@ -130,6 +151,19 @@ class Batches:
             return tensor.to(self._device)
         # From pinned memory the copy runs beside the computation; the host does not wait.
         return tensor.pin_memory().to(self._device, non_blocking=True)
+
+
+def picked(batch: Batch, rows: Sequence[int]) -> Batch:
+    """Some rows of a batch, without their texts' encodings."""
+    whole = list(rows) == list(range(len(batch.texts)))
+
+    def part(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor if whole else torch.stack([tensor[row] for row in rows])  # indexing by a list would sync
+
+    return Batch(
+        latents=part(batch.latents), noise=part(batch.noise), timesteps=part(batch.timesteps),
+        time_ids=part(batch.time_ids), weights=part(batch.weights), hidden=None, pooled=None, texts=(),
+    )  # fmt: skip
 
 
 def time_ids(examples: Sequence[Example], flips: Sequence[bool]) -> torch.Tensor:

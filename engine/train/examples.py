@@ -9,6 +9,7 @@ from engine.dataset.buckets import Fit, SizeConditioning, conditioning
 from engine.dataset.captions import CaptionRules, compose, variants
 from engine.dataset.scan import Picture
 from engine.plan import Plan
+from engine.train.prior import prior_text
 
 # Shuffled captions are cached as this many orders each: enough that none is learnt by heart, few enough to cache.
 SHUFFLED_VARIANTS = 16
@@ -23,6 +24,7 @@ class Example:
     size: SizeConditioning
     flipped_size: SizeConditioning
     texts: tuple[str, ...]  # the caption's variants; one of them is taken each step
+    prior_texts: tuple[str | None, ...]  # prior prediction's text for each of them; empty where there is none
     weight: float
 
     @property
@@ -49,12 +51,14 @@ def build_examples(plan: Plan, arranged: Arrangement, caption_rules: CaptionRule
     def example(placed: Placed) -> Example:
         picture = placed.picture
         original = (picture.height, picture.width)
+        texts = _texts(plan, picture, caption_rules)
         return Example(
             picture=picture,
             fit=placed.fit,
             size=conditioning(placed.fit, original),
             flipped_size=conditioning(placed.fit, original, flipped=True),
-            texts=_texts(plan, picture, caption_rules),
+            texts=texts,
+            prior_texts=_prior_texts(plan, picture, texts),
             weight=plan.regularization.weight if picture.role == "class" else 1.0,
         )
 
@@ -63,6 +67,13 @@ def build_examples(plan: Plan, arranged: Arrangement, caption_rules: CaptionRule
         classes=tuple(example(placed) for placed in arranged.classes),
         held_out=tuple(example(placed) for placed in arranged.held_out),
     )
+
+
+def _prior_texts(plan: Plan, picture: Picture, texts: tuple[str, ...]) -> tuple[str | None, ...]:
+    if not plan.regularization.prior_prediction or picture.role == "class":
+        return ()
+    subject = plan.subject
+    return tuple(prior_text(text, subject.instance_prompt, subject.class_prompt) for text in texts)
 
 
 def _texts(plan: Plan, picture: Picture, rules: CaptionRules) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, lat
 from engine.train.examples import Example, Examples, build_examples
 from engine.train.memory import release
 from engine.train.optimizer import RateGroup, build_optimizer
+from engine.train.prior import holds_trigger
 from engine.train.record import keep_manifest
 from engine.train.resolve import Resolved, resolve
 from engine.train.samples import Sampler
@@ -176,6 +177,7 @@ def _check_examples(job: Job, plan: Plan, problems: list[Problem], examples: Exa
             "The plan's regularization folders hold no usable picture: "
             "add class pictures, or take regularization.folders out of the plan."
         )
+    _say_prior(job, plan, examples)
     missing = sum(example.picture.caption is None for example in examples.train)
     if missing and plan.subject.kind in {"style", "concept", "object"}:
         job.warn(
@@ -185,9 +187,23 @@ def _check_examples(job: Job, plan: Plan, problems: list[Problem], examples: Exa
         )
 
 
+def _say_prior(job: Job, plan: Plan, examples: Examples) -> None:
+    """Names the captions that prior prediction cannot turn into the class's own."""
+    if not plan.regularization.prior_prediction:
+        return
+    trigger = plan.subject.instance_prompt
+    without = sum(not holds_trigger(example.texts[0], trigger) for example in examples.train)
+    if without:
+        job.warn(
+            f"{without} of {len(examples.train)} captions lack the trigger {shown(trigger)!r}, so for these prior "
+            f"prediction keeps {shown(plan.subject.class_prompt)!r} alone, without what else they say: "
+            "put the trigger into the captions."
+        )
+
+
 def _cache_all_texts(job, plan, base, resolved, cache, met, tokenizers, encoders_id, sampler, device) -> None:
     """Encodes every text the run can meet and the sample prompts; the encoders are loaded only if one is missing."""
-    texts = [text for example in met for text in example.texts]
+    texts = [text for example in met for text in (*example.texts, *example.prior_texts) if text is not None]
     if plan.captions.dropout:
         texts.append("")
     missing = any(text_name(text, plan.captions.max_tokens, encoders_id) not in cache for text in texts)
@@ -237,6 +253,7 @@ def _facts(plan, base, resolved, examples, schedule, why_repeats, adapter) -> di
         "pictures": len(examples.train),
         "class_pictures": len(examples.classes),
         "held_out": len(examples.held_out),
+        "prior_prediction": plan.regularization.prior_prediction,
         "modules": len(adapter.modules),
         "steps_per_epoch": schedule.steps.per_epoch,
         "steps": schedule.steps.total,

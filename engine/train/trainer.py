@@ -115,21 +115,36 @@ class Trainer:
             mine = list(zip(micro, places, strict=True))[self.rank :: self.world]
             for start in range(0, len(mine), self.rung.micro_batch):
                 part = mine[start : start + self.rung.micro_batch]
-                if self.plan.network.dropout:
-                    seed = self.plan.machine.seed
-                    self.adapter.seed_dropout(
-                        [derived_seed(seed, "network dropout", step, place.position) for _, place in part]
-                    )
-                batch = self.batches.build([example for example, _ in part], [place for _, place in part])
+                shown, where = [example for example, _ in part], [place for _, place in part]
+                self._seed_dropout("network dropout", where)
+                batch = self.batches.build(shown, where)
                 loss = self.picture_losses(batch)
-                weighted = loss * batch.weights
-                if self.plan.loss.min_snr_gamma:
-                    weighted = weighted * min_snr_weights(
-                        batch.timesteps, self.alphas, self.plan.loss.min_snr_gamma, self.resolved.prediction
-                    )
-                (weighted.sum() / full * self.loss_scale).backward()
+                self._backward(loss * batch.weights, batch, full)
                 losses += loss.detach().sum()
+                if self.plan.regularization.prior_prediction:
+                    self._prior_step(batch, shown, where, full)
         return self._apply(losses, pictures)
+
+    def _prior_step(self, batch: Batch, examples: Sequence[Example], places: Sequence[Place], full: int) -> None:
+        """Adds the gradient that holds the class prompt to the base; after the batch's own backward pass, so that
+        the activations of one pass are in memory at a time."""
+        part, rows = self.batches.prior(batch, examples, places)
+        if rows:
+            self._seed_dropout("prior dropout", [places[row] for row in rows])
+            self._backward(self.prior_losses(part) * self.plan.regularization.weight, part, full)
+
+    def _seed_dropout(self, label: str, places: Sequence[Place]) -> None:
+        if self.plan.network.dropout:
+            seed = self.plan.machine.seed
+            self.adapter.seed_dropout([derived_seed(seed, label, place.step, place.position) for place in places])
+
+    def _backward(self, losses: torch.Tensor, batch: Batch, full: int) -> None:
+        """The gradients of a batch's weighted losses (n,), each divided by the step's full number of pictures."""
+        if self.plan.loss.min_snr_gamma:
+            losses = losses * min_snr_weights(
+                batch.timesteps, self.alphas, self.plan.loss.min_snr_gamma, self.resolved.prediction
+            )
+        (losses.sum() / full * self.loss_scale).backward()
 
     def dry_step(self, micro: Sequence[Example]) -> None:
         """A whole step that changes nothing: allocates what a step allocates, the optimizer's state included.
@@ -155,21 +170,33 @@ class Trainer:
 
     def picture_losses(self, batch: Batch) -> torch.Tensor:
         """The loss of each picture of a batch, (n,), with gradients."""
-        noisy = add_noise(batch.latents, batch.noise, batch.timesteps, self.alphas)
         wanted = target(batch.latents, batch.noise, batch.timesteps, self.alphas, self.resolved.prediction)
+        return per_picture_loss(self.predicted(batch), wanted)
+
+    def prior_losses(self, batch: Batch) -> torch.Tensor:
+        """How far the adapter's answer to each picture's text lies from the untouched base's, (n,), with gradients.
+
+        Where the text encoders train, the base's answer is to its own encoders' text.
+        """
+        with torch.no_grad(), self.adapter.disabled():
+            wanted = self.predicted(batch)
+        return per_picture_loss(self.predicted(batch), wanted)
+
+    def predicted(self, batch: Batch) -> torch.Tensor:
+        """The UNet's answer to a batch, noise or velocity, shaped like the latents."""
+        noisy = add_noise(batch.latents, batch.noise, batch.timesteps, self.alphas)
         hidden, pooled = batch.hidden, batch.pooled
         if hidden is None or pooled is None:
             hidden, pooled = encode_texts(
                 self.tokenizers, self.encoders, list(batch.texts), self.plan.captions.max_tokens
             )
         dtype = self.resolved.base_dtype
-        predicted = self.unet(
+        return self.unet(
             noisy.to(dtype),
             batch.timesteps,
             encoder_hidden_states=hidden.to(dtype),
             added_cond_kwargs={"text_embeds": pooled.to(dtype), "time_ids": batch.time_ids},
         )[0]
-        return per_picture_loss(predicted, wanted)
 
     @torch.no_grad()
     def validation_loss(self, examples: Sequence[Example], *, base: bool = False) -> float:
