@@ -10,8 +10,7 @@ import torch
 from engine.dataset.captions import variant_index
 from engine.train.cache import Cache, latent_key, text_name
 from engine.train.examples import Example
-from engine.train.prior import has_prior
-from engine.train.randomness import derived_seed, generator, noise, timestep
+from engine.train.randomness import derived_seed, generator, has_prior, noise, timestep
 from engine.train.resolve import Resolved
 
 

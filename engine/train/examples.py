@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from engine.dataset.arrange import Arrangement, Placed
 from engine.dataset.buckets import Fit, SizeConditioning, conditioning
 from engine.dataset.captions import CaptionRules, compose, variants
+from engine.dataset.class_text import prior_text
 from engine.dataset.scan import Picture
 from engine.plan import Plan
-from engine.train.prior import prior_text
 
 # Shuffled captions are cached as this many orders each: enough that none is learnt by heart, few enough to cache.
 SHUFFLED_VARIANTS = 16

@@ -12,6 +12,7 @@ import torch
 from engine.base.load import Base, open_base
 from engine.base.threads import use_threads
 from engine.dataset.arrange import Arrangement, arrange
+from engine.dataset.class_text import holds_trigger
 from engine.dataset.scan import Dataset, Folder, Problem, scan
 from engine.errors import DatasetError, PlanError, shown
 from engine.lora.attach import attach
@@ -23,7 +24,6 @@ from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, lat
 from engine.train.examples import Example, Examples, build_examples
 from engine.train.memory import release
 from engine.train.optimizer import RateGroup, build_optimizer
-from engine.train.prior import holds_trigger
 from engine.train.record import keep_manifest
 from engine.train.resolve import Resolved, resolve
 from engine.train.samples import Sampler

@@ -29,6 +29,11 @@ def timestep(seed: int, step: int, position: int) -> int:
     return derived_seed(seed, "timestep", step, position) % TRAIN_TIMESTEPS
 
 
+def has_prior(seed: int, step: int, position: int, share: float) -> bool:
+    """Whether prior prediction takes the picture at this place of the run; `share` is the plan's ratio, 1 takes all."""
+    return derived_seed(seed, "prior", step, position) / 2**63 < share
+
+
 def noise(
     shape: tuple[int, int, int],
     seed: int,
