@@ -1,4 +1,4 @@
-"""Downloading a base model from the Hugging Face hub, resumed where it broke off and checked at the end.
+"""Downloading a model from the Hugging Face hub, resumed where it broke off and checked at the end.
 
 huggingface_hub finds the files, the addresses and the credentials; the bytes are fetched here, because since
 2.0 its own download starts a file again from nothing once the process has ended, and a UNet is 5 GB.
@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,24 +71,25 @@ def download_base(repo: str, report: Report) -> Path:
     is smaller. What is already here, in part or whole, is not fetched again. `report(done, total)` is told the
     bytes. Raises BaseModelError (no network, no such model, licence not accepted, disk full, no SDXL base).
     """
-    revision, files = _list_files(repo)
+    revision, files = list_files(repo)
     wanted = _wanted_base(repo, files)
-    folder = _fetch_all(repo, revision, wanted, report)
+    folder = fetch_files(repo, revision, wanted, _base_folder(repo), report)
     single = len(wanted) == 1
     return recognise(folder / wanted[0].name if single else folder).path
 
 
 def download_vae(repo: str, report: Report) -> Path:
     """Downloads a separate VAE (such as madebyollin/sdxl-vae-fp16-fix) and returns its folder."""
-    revision, files = _list_files(repo)
+    revision, files = list_files(repo)
     inside = "vae/" if "vae/config.json" in files else ""
     weights = _weights(files, inside, WEIGHT_STEMS["vae"])
     if f"{inside}config.json" not in files or not weights:
         raise BaseModelError(f"{shown(repo)} on the hub holds no VAE in diffusers' layout; name another.")
-    return _fetch_all(repo, revision, [files[f"{inside}config.json"], *weights], report)
+    wanted = [files[f"{inside}config.json"], *weights]
+    return fetch_files(repo, revision, wanted, _base_folder(repo), report)
 
 
-def _list_files(repo: str) -> tuple[str, dict[str, RemoteFile]]:
+def list_files(repo: str) -> tuple[str, dict[str, RemoteFile]]:
     """The commit a repository is at, and its files."""
     with _said_plainly(repo):
         info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True, timeout=_TIMEOUT)
@@ -158,8 +159,17 @@ def _best_single(files: Mapping[str, RemoteFile]) -> RemoteFile | None:
     return fp16_first[0] if fp16_first else None
 
 
-def _fetch_all(repo: str, revision: str, wanted: list[RemoteFile], report: Report) -> Path:
-    folder = lorasmith_home() / "bases" / repo.replace("/", "--")
+def _base_folder(repo: str) -> Path:
+    return lorasmith_home() / "bases" / repo.replace("/", "--")
+
+
+def fetch_files(
+    repo: str, revision: str, wanted: Sequence[RemoteFile], folder: Path, report: Report
+) -> Path:
+    """Downloads files of a repository into a folder, keeping what is there already, and returns the folder.
+
+    Raises BaseModelError (no network, another process is at it, disk full, damaged on the way).
+    """
     total = sum(file.size for file in wanted)
     # model_index.json makes a folder a model: it comes last, so that none looks whole too early.
     ordered = sorted(wanted, key=lambda file: file.name == "model_index.json")

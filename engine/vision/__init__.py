@@ -1,0 +1,1 @@
+"""Small models that look at pictures: embeddings, copies, labels, faces."""
