@@ -1,0 +1,1 @@
+"""Captions: written by a model, put in order by rule, edited in bulk, and never lost."""
