@@ -56,6 +56,15 @@ def _json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
+def _screen(parser: Parser) -> None:
+    """What a person may want of the screens that open on a terminal."""
+    parser.add_argument("--plain", action="store_true", help="append-only lines instead of a screen")
+    parser.add_argument("--color", choices=("truecolor", "256", "16", "none"), metavar="C",
+                        help="truecolor, 256, 16 or none, where the guess is wrong")  # fmt: skip
+    parser.add_argument("--mouse", action=argparse.BooleanOptionalAction, help="off over ssh unless in tmux")
+    parser.add_argument("--ascii", action="store_true", help="for a terminal without UTF-8")
+
+
 def _demo(parser: Parser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="make the run in DIR")
 
@@ -90,6 +99,24 @@ def _estimate(parser: Parser) -> None:
     _json(parser)
 
 
+def _regularize(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--advice", action="store_true", help="only say which way to take, and what each costs")
+    parser.add_argument("--from", dest="source", type=_named, metavar="PLACE",
+                        help="do not draw: a folder, a .zip, or a dataset on the hub (owner/name)")  # fmt: skip
+    parser.add_argument("--count", type=_positive, metavar="N", help="pictures (what an epoch takes)")
+    parser.add_argument("--prompts", metavar="WHICH",
+                        help="captions: the plan's own, with the class in the trigger's place; varied: "
+                        "lorasmith's; class: the class prompt; or a text file (captions where there are any)")  # fmt: skip
+    parser.add_argument("--negative", default="", metavar="PROMPT", help="what the pictures should not show")
+    parser.add_argument("--steps", type=_positive, default=25, metavar="N", help="sampling steps (25)")
+    parser.add_argument("--cfg", type=float, default=5.0, metavar="X", help="how strictly prompts are followed (5)")
+    parser.add_argument("--write", action="store_true", help="add the pictures to PLAN when they are there")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    _json(parser)
+
+
 def _train(parser: Parser) -> None:
     parser.add_argument("plan", type=Path, metavar="PLAN")
     parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
@@ -110,7 +137,7 @@ def _status(parser: Parser) -> None:
 
 def _watch(parser: Parser) -> None:
     _run(parser)
-    parser.add_argument("--plain", action="store_true", help="append-only lines, what is printed in any case today")
+    _screen(parser)
     parser.add_argument("--json", action="store_true", help="print the run's events, one JSON object a line")
 
 
@@ -180,6 +207,8 @@ MAKING = (
          "tui.commands.plan:import_preset", _import_preset),
     Verb("estimate", "estimate PLAN", "steps, time, memory, disk and file size",
          "tui.commands.estimate:estimate", _estimate),
+    Verb("regularize", "regularize PLAN", "class pictures, which keep the class word",
+         "tui.commands.regularize:regularize", _regularize),
     Verb("train", "train PLAN [--detach]", "train; goes on when the connection drops",
          "tui.commands.train:train", _train),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw", _draw),
@@ -216,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        return _tell(error)
+        return tell(error)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -230,7 +259,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         say(f"lorasmith {__version__}")
         return 0
-    module, _, function = (asked.function or "tui.commands.status:begin").partition(":")
+    module, _, function = (asked.function or "tui.launch:begin").partition(":")
     return getattr(importlib.import_module(module), function)(asked)
 
 
@@ -251,6 +280,7 @@ def _parser() -> Parser:
     parser = Parser(prog="lorasmith", add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("--version", action="store_true")
+    _screen(parser)
     parser.set_defaults(function=None)
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=Parser)
     plan: argparse._SubParsersAction | None = None
@@ -284,7 +314,7 @@ def _prepare_streams() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _tell(error: Exception) -> int:
+def tell(error: Exception) -> int:
     """One sentence on stderr; what nobody foresaw goes with its trace to the log."""
     from engine.errors import LorasmithError, shown
 

@@ -77,13 +77,13 @@ def resume(asked: Namespace) -> int:
             f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
         )
     saved = has_state(run)
-    started = start_engine(run, run.kind, processes=_processes(run))
+    started = start_engine(run, run.kind, processes=processes_of(run))
     words = "goes on from its last saved state" if saved else "has begun" if summary.status == "new" else "begins again"
     say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
     return 0
 
 
-def _processes(run: RunFolder) -> int:
+def processes_of(run: RunFolder) -> int:
     """As many as the run was last started with: another number would make other batches and other epochs of it."""
     counts = [event.number("processes") for event in EventReader(run.events).poll() if event.name == "started"]
     return max(1, int(counts[-1] or 1)) if counts else 1

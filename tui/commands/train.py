@@ -31,17 +31,9 @@ def train(asked: Namespace) -> int:
 
 def demo(asked: Namespace) -> int:
     """Trains on the base and the pictures that travel with lorasmith; ends with where the checkpoints are."""
-    from engine.demo import copy_pictures, demo_plan, demo_prompt
+    from engine.demo import demo_prompt
 
-    plan = demo_plan()
-    head = "The demo: a small training on the base that travels with lorasmith."
-    parent = asked.out.expanduser().absolute() if asked.out is not None else None
-    run = create_run("demo", write_plan(plan, head=head), parent=parent)
-    try:
-        copy_pictures(run.path)
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    run = make_demo(asked.out.expanduser().absolute() if asked.out is not None else None)
     say("A demo: ten epochs on a tiny base that comes with lorasmith. It needs no GPU and no download.")
     code = _begin(run)
     if code == 0:
@@ -53,6 +45,20 @@ def demo(asked: Namespace) -> int:
             "one made on a real SDXL base goes into the Lora folder of A1111, Forge, ComfyUI or InvokeAI."
         )
     return code
+
+
+def make_demo(parent: Path | None = None) -> RunFolder:
+    """The demo's run with its plan and its pictures, not yet started; `parent` defaults to where runs are kept."""
+    from engine.demo import copy_pictures, demo_plan
+
+    head = "The demo: a small training on the base that travels with lorasmith."
+    run = create_run("demo", write_plan(demo_plan(), head=head), parent=parent)
+    try:
+        copy_pictures(run.path)
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    return run
 
 
 def lab(asked: Namespace) -> int:

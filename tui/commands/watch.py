@@ -1,4 +1,4 @@
-"""`lorasmith watch RUN`: the run's events as they come."""
+"""`lorasmith watch RUN`: the monitor's screen on a terminal, else the run's events as they come."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from engine.runs.folder import find_run
 from engine.runs.summary import read_summary
 from tui.commands.status import progress
 from tui.follow import Interrupts, follow
+from tui.launch import can_draw, open_app
 from tui.text import say
 
 
 def watch(asked: Namespace) -> int:
     """Follows until the run ends or the person leaves, which does not end it."""
     run = find_run(asked.run)
+    if can_draw() and not asked.plain and not asked.json:
+        return open_app(asked, run)
     summary = read_summary(run)
     if summary.alive and not asked.json:
         figures = progress(summary)

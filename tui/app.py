@@ -1,0 +1,159 @@
+"""The app: three modes, *plan* (make one), *watch* (see it go), *compare* (choose from it), each a stack of screens.
+
+A mode is a name in `modes` and a function that makes its first screen; a further one (*compare*) is added there.
+Nothing is computed here: the screens read files, and ask the engine through files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from rich.segment import Segment
+from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
+from textual.binding import Binding
+from textual.color import Color
+from textual.filter import LineFilter
+from textual.screen import Screen
+
+from engine.runs.folder import RunFolder, list_runs
+from tui.screen import HouseScreen
+from tui.widgets.dialogs import Help
+
+# What the screens are drawn with, for terminals that show ASCII only. The rest becomes a question mark.
+_ASCII = str.maketrans(
+    {
+        "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "=", "▍": "=", "▎": "-", "▏": "-", "·": ".", "…": "~",
+        "✓": "+", "✗": "x", "✕": "x", "▸": ">", "▪": "*", "▴": "^", "│": "|", "┤": "+", "└": "+", "─": "-",
+        "╌": "-", "⠤": "*", "⠂": ".", "°": " ", "←": "<", "→": ">", "↑": "^", "↓": "v", "▀": "#", "▄": "#",
+        "●": "*", "╭": "+", "╮": "+", "╯": "+", "╰": "+", "▁": "_", "▔": "-", "×": "x",
+    }
+)  # fmt: skip
+
+
+class AsciiOnly(LineFilter):
+    """Every cell in ASCII; the widths stay."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        return [
+            Segment(_ascii(text), style, control) if not text.isascii() else Segment(text, style, control)
+            for text, style, control in segments
+        ]
+
+
+def _ascii(text: str) -> str:
+    from rich.cells import get_character_cell_size
+
+    known = text.translate(_ASCII)
+    return "".join(char if char.isascii() else "?" * get_character_cell_size(char) for char in known)
+
+
+class LorasmithApp(App[None]):
+    """Opens watching `run`, or on the list of runs where there are some, or with a welcome."""
+
+    TITLE = "lorasmith"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS = [
+        Binding("q", "leave", "leave", tooltip="leave lorasmith; what runs goes on"),
+        Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
+        Binding("colon,f2", "command_palette", "all", key_display=":", tooltip="everything that can be done, by name"),
+        Binding("ctrl+c", "leave", show=False, system=True),
+        Binding("ctrl+p", "command_palette", show=False, system=True),
+    ]
+
+    CSS = """
+    Screen { background: $background; }
+    CommandPalette > Vertical { width: 76; }
+    """
+
+    def __init__(self, run: RunFolder | None = None, *, ascii_only: bool = False) -> None:
+        # Before App looks at them: each app has its own first screens.
+        self.MODES = {"plan": _welcome, "watch": partial(_watch, run)}  # type: ignore[misc]
+        self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
+        super().__init__()
+        self._modes = dict(self.MODES)
+        self.ascii_only = ascii_only
+        self.watched = run
+        """The run that was looked at last, for what is printed after leaving."""
+        self.trouble: Exception | None = None
+        """What ended the app where nobody foresaw it."""
+        if ascii_only:
+            self._filters.append(AsciiOnly())
+
+    # Showing.
+
+    def show_run(self, run: RunFolder) -> None:
+        """Watches this run."""
+        self.watched = run
+        self._show_in_watch(_watch(run))
+
+    def show_runs(self, select: RunFolder | None = None) -> None:
+        """The list of runs, the cursor on `select`."""
+        from tui.runs_screen import RunsScreen
+
+        self._show_in_watch(RunsScreen(select))
+
+    def show_plan(self) -> None:
+        self.switch_mode("plan")
+
+    def _show_in_watch(self, screen: HouseScreen) -> None:
+        if self.current_mode == "watch":
+            self.switch_screen(screen)
+        elif not self._screen_stacks.get("watch"):
+            self._modes["watch"] = lambda: screen
+            self.switch_mode("watch")
+        else:
+            self.switch_mode("watch").call_next(partial(self.switch_screen, screen))
+
+    def switch_screen(self, screen: Screen[object] | str) -> AwaitComplete:
+        """As App does, also for a mode's first screen: Textual gives that no result callback, and yet takes one off."""
+        if not self.screen._result_callbacks:
+            self.screen._push_result_callback(self.screen, None)
+        return super().switch_screen(screen)
+
+    # Keys and commands.
+
+    def action_leave(self) -> None:
+        self.exit()
+
+    def action_help(self) -> None:
+        screen = self.screen
+        if isinstance(screen, HouseScreen):
+            self.push_screen(Help(screen.HELP, screen.help_keys()))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        yield SystemCommand("Runs", "The list of all runs", self.show_runs)
+        yield SystemCommand("New LoRA", "Make a plan, step by step", self.show_plan)
+        yield SystemCommand("Help", "What this screen is for, and its keys", self.action_help)
+        yield SystemCommand("Theme", "Other colours", self.action_change_theme)
+        yield SystemCommand("Leave", "Leave lorasmith; what runs goes on", self.action_leave)
+
+    # Trouble.
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Ends the app without a trace on the screen; the launcher says one sentence and writes the rest to the log."""
+        self.trouble = self.trouble or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
+
+
+def _welcome() -> HouseScreen:
+    from tui.welcome_screen import WelcomeScreen
+
+    return WelcomeScreen()
+
+
+def _watch(run: RunFolder | None) -> HouseScreen:
+    if run is None:
+        from tui.runs_screen import RunsScreen
+
+        return RunsScreen()
+    from tui.watch.screen import WatchScreen
+
+    return WatchScreen(run)

@@ -1,0 +1,260 @@
+"""The list of runs: how each stands, and what is to be said of the one under the cursor."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from engine.errors import RunError, shown
+from engine.runs.folder import RunFolder, home, list_runs
+from engine.runs.summary import RunSummary, read_summary
+from tui.commands.status import how_to_go_on
+from tui.screen import HouseScreen
+from tui.telling import stage_words
+from tui.text import clock, duration, home_path
+from tui.watch.boards import KINDS, state_row, wrap
+from tui.widgets.board import Board, Row, spread, text_width
+
+_LOOK_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run in the list; `trouble` is why it cannot be read."""
+
+    run: RunFolder
+    summary: RunSummary | None
+    trouble: str = ""
+
+
+class RunsHead(Board):
+    DEFAULT_CSS = """
+    RunsHead { height: 1; background: $panel; &:ansi { background: ansi_default; } }
+    """
+
+    text = ""
+
+    def show(self, text: str) -> None:
+        self.text = text
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        return [spread([(" lorasmith", "strong"), ("  runs", "muted")], [(self.text + " ", "muted")], width)]
+
+
+class RunList(Board):
+    """The runs, newest first, one a line."""
+
+    DEFAULT_CSS = """
+    RunList { height: 1fr; margin-top: 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entries: tuple[Entry, ...] = ()
+        self.at = 0
+        self.top = 0
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        if self.at < self.top:
+            self.top = self.at
+        elif self.at >= self.top + height:
+            self.top = self.at - height + 1
+        self.top = max(0, min(self.top, len(self.entries) - height))
+        for at, entry in enumerate(self.entries[self.top : self.top + height], self.top):
+            yield self._row(entry, at == self.at, width)
+
+    def _row(self, entry: Entry, mine: bool, width: int) -> Row:
+        name = shown(entry.run.name)
+        room = width - 56
+        name = name if text_width([(name, "")]) <= room else wrap(name, room - 1)[0] + "…"
+        pad = " " * (room - text_width([(name, "")]))
+        left: list[tuple[str, str]] = [(" ▸ " if mine else "   ", "accent")]
+        left.append((name + pad, "strong" if mine else "plain"))
+        summary = entry.summary
+        if summary is None:
+            return [*left, (f"  {entry.trouble or 'reading…'}", "muted")]
+        kind = KINDS.get(summary.kind, shown(summary.kind))[:10]
+        state = state_row(summary.status)
+        left += [(f"{kind:<10} ", "muted"), *state, (" " * max(1, 13 - text_width(state)), "")]
+        left.append((_progress(summary), ""))
+        return spread(left, [(_age(summary), "muted"), (" ", "")], width)
+
+
+def _progress(summary: RunSummary) -> str:
+    if summary.alive and summary.stage is not None and summary.step is None:
+        return stage_words(summary.stage, summary.stage_done, summary.stage_total)[:18]
+    if summary.step is not None and summary.steps:
+        return f"{summary.step * 100 // summary.steps:>3} % of {summary.steps:,}"
+    return ""
+
+
+def _age(summary: RunSummary) -> str:
+    if summary.alive and summary.seconds_left is not None and summary.status == "running":
+        return f"done {clock(time.time() + summary.seconds_left)}"
+    if summary.last_event is None:
+        return ""
+    return f"{duration(time.time() - summary.last_event)} ago"
+
+
+class About(Board):
+    """What is to be said of the run under the cursor: where it is, why it ended, what can be done."""
+
+    DEFAULT_CSS = """
+    About { height: 8; padding: 0; margin-top: 1; }
+    """
+
+    entry: Entry | None = None
+
+    def show(self, entry: Entry | None) -> None:
+        self.entry = entry
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        if self.entry is None:
+            return
+        yield [(f" {home_path(self.entry.run.path)}", "muted")]
+        for text, ink in _about(self.entry):
+            for line in wrap(text, width - 2):
+                yield [(f" {line}", ink)]
+
+
+def _about(entry: Entry) -> Iterable[tuple[str, str]]:
+    summary = entry.summary
+    if summary is None:
+        yield entry.trouble, "warn"
+        return
+    if summary.alive:
+        yield "It is at work: enter watches it.", "plain"
+    if summary.checkpoint is not None:
+        epoch = f"epoch {summary.checkpoint_epoch}, " if summary.checkpoint_epoch is not None else ""
+        yield f"last checkpoint: {epoch}{shown(summary.checkpoint)}", "plain"
+    if summary.status in {"stopped", "failed", "died"}:
+        yield f"why: {shown(summary.reason or 'not said')}", "warn" if summary.status == "stopped" else "bad"
+        if summary.hint and summary.status == "failed":
+            yield shown(summary.hint), "plain"
+        for line in summary.log_tail[-2:] if summary.status != "stopped" else ():
+            yield f"log: {line}"[:160], "muted"
+        yield how_to_go_on(entry.run).replace("`", ""), "plain"
+    elif summary.status == "new":
+        yield "Never started: enter, then r starts it.", "plain"
+    if summary.newer:
+        yield "Parts of it were written by a newer lorasmith.", "warn"
+
+
+class RunsScreen(HouseScreen):
+    """Every run in the home folder; enter watches one."""
+
+    HELP = "Every run there is, newest first. A run that says it died or failed can be resumed: enter, then r."
+
+    BINDINGS = [
+        Binding("enter", "watch", "watch", tooltip="watch the run under the cursor"),
+        Binding("n", "new", "new LoRA", tooltip="make a plan, step by step"),
+        Binding("up,k", "move(-1)", show=False, tooltip="the run above"),
+        Binding("down,j", "move(1)", show=False, tooltip="the run below"),
+        Binding("pageup", "move(-10)", show=False),
+        Binding("pagedown", "move(10)", show=False),
+        Binding("home", "move(-100000)", show=False),
+        Binding("end", "move(100000)", show=False),
+    ]
+
+    @dataclass
+    class Looked(Message):
+        """Posted by the thread that reads the runs' folders."""
+
+        entries: tuple[Entry, ...]
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, RunsScreen.Looked)
+
+    def __init__(self, select: RunFolder | None = None, *, look_seconds: float = _LOOK_SECONDS) -> None:
+        super().__init__()
+        self.select = select
+        self.look_seconds = look_seconds
+        self._leave = threading.Event()
+
+    def body(self) -> ComposeResult:
+        yield RunsHead()
+        yield RunList()
+        yield About()
+
+    def on_mount(self) -> None:
+        self._follow()
+
+    def on_unmount(self) -> None:
+        self._leave.set()
+
+    @work(thread=True, exclusive=True, group="follow")
+    def _follow(self) -> None:
+        """Reads every run once, then only those that may have changed."""
+        known: dict[RunFolder, tuple[int, Entry]] = {}
+        worker = get_current_worker()
+        before: tuple[Entry, ...] = ()
+        while not worker.is_cancelled:
+            try:
+                runs = list_runs()
+            except RunError:
+                runs = []
+            entries = []
+            for run in runs:
+                stamp = _stamp(run)
+                kept = known.get(run)
+                if kept is None or kept[0] != stamp or (kept[1].summary is not None and kept[1].summary.alive):
+                    known[run] = (stamp, _entry(run))
+                entries.append(known[run][1])
+            if tuple(entries) != before or not before:
+                before = tuple(entries)
+                self.post_message(self.Looked(before))
+            if self._leave.wait(self.look_seconds):
+                return
+
+    def on_runs_screen_looked(self, message: Looked) -> None:
+        runs = self.query_one(RunList)
+        now = self.select or (runs.entries[runs.at].run if runs.entries else None)
+        runs.entries = message.entries
+        runs.at = next((at for at, entry in enumerate(runs.entries) if entry.run == now), min(runs.at, 0))
+        self.select = None
+        alive = sum(1 for entry in runs.entries if entry.summary is not None and entry.summary.alive)
+        at_work = f", {alive} at work" if alive else ""
+        self.query_one(RunsHead).show(f"{len(runs.entries)} in {home_path(home() / 'runs')}{at_work}")
+        self.draw()
+
+    def draw(self) -> None:
+        runs = self.query_one(RunList)
+        runs.redraw()
+        self.query_one(About).show(runs.entries[runs.at] if runs.entries else None)
+
+    def action_move(self, by: int) -> None:
+        runs = self.query_one(RunList)
+        runs.at = max(0, min(runs.at + by, len(runs.entries) - 1))
+        self.draw()
+
+    def action_watch(self) -> None:
+        runs = self.query_one(RunList)
+        if runs.entries:
+            self.house.show_run(runs.entries[runs.at].run)
+
+    def action_new(self) -> None:
+        self.house.show_plan()
+
+
+def _entry(run: RunFolder) -> Entry:
+    try:
+        return Entry(run, read_summary(run))
+    except (RunError, OSError) as error:
+        return Entry(run, None, shown(error))
+
+
+def _stamp(run: RunFolder) -> int:
+    try:
+        return run.events.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,85 @@
+"""What every screen of lorasmith shares: its size, its foot of keys, its help, and where it says things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+from textual.app import ComposeResult
+from textual.events import Resize
+from textual.screen import Screen
+
+from tui.widgets.board import Board, Row
+from tui.widgets.keys import KeyBar
+
+if TYPE_CHECKING:
+    from tui.app import LorasmithApp
+
+LEAST_COLUMNS, LEAST_ROWS = 80, 24
+_WIDE_COLUMNS, _WIDE_ROWS = 110, 30
+
+
+class TooSmall(Board):
+    """Stands in for a screen that does not fit; what the screen held is kept."""
+
+    DEFAULT_CSS = """
+    TooSmall { height: 1fr; display: none; padding: 0; }
+    """
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        size = self.screen.size
+        said = getattr(self.screen, "in_short", lambda: "")()
+        yield [("lorasmith needs ", ""), (f"{LEAST_COLUMNS}x{LEAST_ROWS}", "strong"), (" letters of room;", "")]
+        yield [(f"this terminal has {size.width}x{size.height}.", "")]
+        yield []
+        yield [("Make it larger, or its letters smaller:", "")]
+        yield [("nothing is lost.", "")]
+        if said:
+            yield []
+            yield [(said, "strong")]
+
+
+class HouseScreen(Screen[None]):
+    """A screen with a body and the keys below it; `-wide` is its class where there is room for more.
+
+    Override `body` to compose it, HELP (plain text) to explain it, `in_short` for one line where there is no room.
+    """
+
+    DEFAULT_CSS = """
+    HouseScreen { layout: vertical; }
+    HouseScreen.-small > * { display: none; }
+    HouseScreen.-small > TooSmall { display: block; }
+    """
+
+    HELP = ""
+
+    def body(self) -> ComposeResult:
+        yield from ()
+
+    def compose(self) -> ComposeResult:
+        yield TooSmall()
+        yield from self.body()
+        yield KeyBar()
+
+    def on_resize(self, event: Resize) -> None:
+        width, height = event.size
+        self.set_class(width < LEAST_COLUMNS or height < LEAST_ROWS, "-small")
+        self.set_class(width >= _WIDE_COLUMNS and height >= _WIDE_ROWS, "-wide")
+
+    @property
+    def house(self) -> LorasmithApp:
+        """The app, by its own type."""
+        return cast("LorasmithApp", self.app)
+
+    def key_label(self, action: str) -> str | None:
+        """What the foot calls an action now; None = as it is bound."""
+        return None
+
+    def help_keys(self) -> list[tuple[str, str]]:
+        """Every key that works here and what it does, from the bindings themselves."""
+        found: dict[str, tuple[str, str]] = {}
+        for _, binding, _, tooltip in self.active_bindings.values():
+            words = tooltip or binding.tooltip or binding.description
+            if words and binding.action not in found and not binding.system:
+                found[binding.action] = (self.app.get_key_display(binding), words)
+        return list(found.values())

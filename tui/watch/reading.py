@@ -1,0 +1,62 @@
+"""Sentences about a run: how its loss is to be read, and what a person should know or do now."""
+
+from __future__ import annotations
+
+from engine.errors import shown
+from engine.runs.folder import RunFolder
+from tui.commands.status import has_state
+from tui.text import duration
+from tui.watch.story import Seen
+
+
+def how_to_read(seen: Seen) -> str:
+    """One or two sentences on what the chart (or the list of stages) tells."""
+    if not seen.curve.steps:
+        if seen.summary.kind == "train" and seen.summary.alive:
+            return "The loss follows with the first steps. Pictures and captions are encoded once and kept."
+        return ""
+    if len(seen.validations) >= 2:
+        best = min(seen.validations, key=lambda one: one.loss)
+        last = seen.validations[-1]
+        if last.loss > best.loss * 1.01 and last.step > best.step:
+            return (
+                "The held-out loss has been rising since its lowest: from there on it learns these pictures by heart. "
+                "The best checkpoint is likely an earlier one."
+            )
+        if last.base is not None and last.loss < last.base:
+            return "The held-out loss is below the base's and has not turned: what it learns carries over so far."
+        return "The held-out loss tells more than the dots: it should fall below the base's, and not rise again."
+    return (
+        "Single steps jump, since each is given another amount of noise; a flat line is normal. "
+        "Judge by the samples (2)."
+    )
+
+
+def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
+    """The one sentence for the line below, and its colour."""
+    summary = seen.summary
+    if summary.status in {"failed", "died"}:
+        return f"why: {shown(summary.reason or 'not said').rstrip('.')}. {_again(folder)}", "bad"
+    if summary.status == "stopped":
+        return f"{_sentence(shown(summary.reason or 'stopped'))} {_again(folder)}", "warn"
+    if summary.status == "new":
+        return "Not started yet: r starts it.", "plain"
+    if summary.status == "finished":
+        took = ""
+        if summary.started is not None and summary.last_event is not None:
+            took = f" after {duration(summary.last_event - summary.started)}"
+        return f"Finished{took}.", "good"
+    if summary.status == "paused":
+        return "Paused; it keeps its memory. p lets it go on.", "warn"
+    if summary.warning:
+        return f"warning: {shown(summary.warning)}", "warn"
+    return "It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
+
+
+def _again(folder: RunFolder) -> str:
+    return "r goes on from the last saved state." if has_state(folder) else "r starts it again from the beginning."
+
+
+def _sentence(text: str) -> str:
+    text = text.rstrip(".")
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,415 @@
+"""Mode *watch*: one run on the screen while it goes on without it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from engine.errors import LorasmithError, shown
+from engine.runs.control import request
+from engine.runs.folder import RunFolder
+from engine.runs.launch import start_engine
+from engine.runs.log import log_tail
+from tui.commands.control import processes_of
+from tui.screen import HouseScreen
+from tui.text import count
+from tui.watch.boards import Figures, Progress, Stages, Text, Title, Views, record_rows, wrap
+from tui.watch.reading import how_it_stands, how_to_read
+from tui.watch.requests import Requests
+from tui.watch.samples import Samples
+from tui.watch.story import Follower, Seen
+from tui.widgets.board import Board, Row
+from tui.widgets.chart import LossChart
+from tui.widgets.dialogs import Answer, Choice
+from tui.widgets.picture import Gallery
+
+LOSS, SAMPLES, RECORD, LOG = range(4)
+_LOOK_SECONDS = 1.0
+_LOG_LINES = 400
+_REQUESTS = {"save", "sample", "pause", "stop", "start"}
+_ASKED = {
+    "save": "Asked it to save; it does so at the end of the step it is in.",
+    "sample": "Asked for sample pictures; it draws them after the step it is in.",
+    "pause": "Asked it to pause; it holds after the step it is in and keeps its memory.",
+    "resume": "Asked it to go on.",
+    "stop": "Asked it to stop.",
+}
+
+
+class Words(Board):
+    """Sentences below one another, wrapped to the room there is."""
+
+    def __init__(self, *, id: str, ink: str = "plain") -> None:
+        super().__init__(id=id)
+        self.words = ""
+        self.ink = ink
+
+    def show(self, words: str, ink: str = "plain") -> None:
+        self.words, self.ink = words, ink
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        return [[(f" {line}", self.ink)] for line in wrap(self.words, width - 2)] if self.words else ()
+
+
+class WatchScreen(HouseScreen):
+    """Progress, figures, the chart of the loss, samples, record and log of one run; its keys ask the engine."""
+
+    HELP = (
+        "This is a run as it stands. The engine works in a process of its own: leaving this screen, closing the "
+        "terminal or losing the connection is nothing to it, and `lorasmith` comes back here.\n\n"
+        "A request (save, samples, pause, stop) is faint until the engine has answered, which it does between "
+        "two steps."
+    )
+
+    BINDINGS = [
+        Binding("s", "save", "save", tooltip="save a state and a checkpoint now"),
+        Binding("d", "sample", "draw", tooltip="draw the sample pictures now"),
+        Binding("p", "pause", "pause", tooltip="hold it between two steps, or let it go on"),
+        Binding("x", "stop", "stop", tooltip="stop it, after saving or at once"),
+        Binding("r", "start", "resume", tooltip="start a run again that is not running"),
+        Binding("l", "runs", "list", tooltip="the list of all runs"),
+        Binding("1", "view(0)", show=False, tooltip="the loss, or the stages of the work"),
+        Binding("2", "view(1)", show=False, tooltip="the newest sample pictures"),
+        Binding("3", "view(2)", show=False, tooltip="the record: what happened when"),
+        Binding("4", "view(3)", show=False, tooltip="the engine's log"),
+        Binding("tab", "next_view(1)", show=False, tooltip="the next of these views"),
+        Binding("shift+tab", "next_view(-1)", show=False),
+        Binding("z", "zoom", show=False, tooltip="samples: one picture as large as it goes, or all of them"),
+        Binding("up,k", "move(1)", show=False, tooltip="record and log: back; samples: the picture before"),
+        Binding("down,j", "move(-1)", show=False),
+        Binding("pageup", "page(1)", show=False, tooltip="a page back"),
+        Binding("pagedown", "page(-1)", show=False),
+        Binding("left", "older(1)", show=False, tooltip="samples: those drawn earlier"),
+        Binding("right", "older(-1)", show=False),
+        Binding("end", "newest", show=False, tooltip="back to the newest"),
+    ]
+
+    DEFAULT_CSS = """
+    WatchScreen #views-gap { height: 1; }
+    WatchScreen #said { height: 1; }
+    WatchScreen #reading { height: 2; }
+    WatchScreen #legend { height: 1; }
+    WatchScreen #loss { height: 1fr; }
+    WatchScreen #chart-column { width: 1fr; }
+    WatchScreen #newest { width: 44; display: none; padding: 0 1; }
+    WatchScreen #below { height: 8; display: none; }
+    WatchScreen.-wide #newest.-some { display: block; }
+    WatchScreen.-wide #below { display: block; margin-top: 1; }
+    WatchScreen .view { display: none; height: 1fr; }
+    WatchScreen .view.-open { display: block; }
+    """
+
+    @dataclass
+    class Looked(Message):
+        """Posted by the thread that follows the run's files."""
+
+        seen: Seen
+        log: tuple[str, ...] | None
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, WatchScreen.Looked)
+
+    @dataclass
+    class Answered(Message):
+        """A request was left for the engine, or could not be: `trouble` then says why."""
+
+        verb: str
+        trouble: str
+
+    def __init__(self, folder: RunFolder, *, look_seconds: float = _LOOK_SECONDS) -> None:
+        super().__init__()
+        self.folder = folder
+        self.look_seconds = look_seconds
+        self.seen: Seen | None = None
+        self.requests = Requests()
+        self.view = LOSS
+        self._log_wanted = threading.Event()
+        self._leave = threading.Event()
+
+    def body(self) -> ComposeResult:
+        yield Title(self.folder)
+        yield Progress(self.folder)
+        yield Figures(self.folder)
+        yield Views(())
+        with Horizontal(id="loss", classes="view -open"):
+            with Vertical(id="chart-column"):
+                yield Legend(id="legend")
+                yield LossChart(ascii_only=self.house.ascii_only)
+                yield Stages(self.folder)
+                yield Words(id="reading", ink="muted")
+                yield Text(id="below")
+            yield Gallery(id="newest", ascii_only=self.house.ascii_only)
+        yield Samples(self.folder, ascii_only=self.house.ascii_only, classes="view")
+        yield Text(id="record", empty="Nothing has happened yet.").add_class("view")
+        yield Text(id="log", empty="The engine has written nothing to its log.").add_class("view")
+        yield Words(id="said")
+
+    def on_mount(self) -> None:
+        self._follow()
+
+    def on_unmount(self) -> None:
+        self._leave.set()
+
+    @work(thread=True, exclusive=True, group="follow")
+    def _follow(self) -> None:
+        """Looks at the run's files once a second, for as long as the screen is there."""
+        follower = Follower(self.folder)
+        worker = get_current_worker()
+        log: tuple[str, ...] | None = None
+        while not worker.is_cancelled:
+            seen = follower.look()
+            if seen is not None:
+                self.post_message(self.Looked(seen, log))
+            if self._log_wanted.is_set():
+                newest = log_tail(self.folder, _LOG_LINES)
+                if newest != log and follower.last is not None:
+                    log = newest
+                    self.post_message(self.Looked(follower.last, log))
+            if self._leave.wait(self.look_seconds):
+                return
+
+    def on_watch_screen_looked(self, message: Looked) -> None:
+        self.seen = message.seen
+        self.requests.hear(message.seen)
+        if message.log is not None:
+            self.query_one("#log", Text).show([[(f" {line}", "plain")] for line in message.log])
+        self.draw()
+
+    def draw(self) -> None:
+        """Shows what was last seen; each part repaints only what is new."""
+        seen = self.seen
+        if seen is None:
+            return
+        for kind in (Title, Progress, Figures):
+            self.query_one(kind).show(seen)
+        self._draw_views(seen)
+        self._draw_loss(seen)
+        self.query_one(Samples).show(seen)
+        self._draw_text(seen)
+        if not self.said_for_now:
+            self.query_one("#said", Words).show(*how_it_stands(self.folder, seen))
+        self.refresh_bindings()
+
+    def _draw_views(self, seen: Seen) -> None:
+        first = "Loss" if seen.curve.steps else "Work"
+        drawn = f"Samples {len(seen.samples)}" if seen.samples else "Samples"
+        saved = seen.checkpoints
+        right = count(len(saved), "checkpoint") if saved else ""
+        if saved and seen.summary.checkpoint_epoch is not None:
+            right += f", the last of epoch {seen.summary.checkpoint_epoch}"
+        self.query_one(Views).show(self.view, (first, drawn, "Record", "Log"), right)
+
+    def _draw_loss(self, seen: Seen) -> None:
+        chart, stages = self.query_one(LossChart), self.query_one(Stages)
+        has_loss = bool(seen.curve.steps)
+        chart.display, stages.display = has_loss, not has_loss
+        legend = self.query_one(Legend)
+        legend.display = has_loss
+        if has_loss:
+            chart.show(seen.curve, seen.summary.steps or 0, seen.validations, seen.checkpoints)
+            legend.show(seen)
+        else:
+            stages.show(seen)
+        self.query_one("#reading", Words).show(how_to_read(seen), "muted")
+        newest = self.query_one("#newest", Gallery)
+        files = seen.samples[-1].files if seen.samples else ()
+        newest.set_class(bool(files), "-some")
+        if self.has_class("-wide"):
+            newest.show([self.folder.path / name for name in files[:4]])
+
+    def _draw_text(self, seen: Seen) -> None:
+        if self.view == RECORD:
+            self.query_one("#record", Text).show(record_rows(seen.record, self.size.width))
+        if self.has_class("-wide") and self.view == LOSS:
+            self.query_one("#below", Text).show(record_rows(seen.record[-30:], self.size.width))
+
+    def in_short(self) -> str:
+        if self.seen is None:
+            return ""
+        summary = self.seen.summary
+        step = f", step {summary.step:,} of {summary.steps:,}" if summary.step and summary.steps else ""
+        return f"{shown(self.folder.name)} {summary.status}{step}"
+
+    # What the keys do.
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A request is open while the run can hear it; it is faint from the asking to the answer."""
+        if action not in _REQUESTS:
+            return True
+        if self.seen is None:
+            return None
+        status, alive = self.seen.summary.status, self.seen.summary.alive
+        if action == "start":
+            return not alive and status != "finished"
+        if not alive:
+            return False
+        if action == "pause" and self.requests.since("resume"):
+            return None
+        waits = self.requests.since(action) is not None
+        return None if waits or status == "stopping" else True
+
+    def key_label(self, action: str) -> str | None:
+        paused = self.seen is not None and self.seen.summary.status == "paused"
+        if action == "pause" and paused:
+            return "go on"
+        if action == "start" and self.seen is not None and self.seen.summary.status == "new":
+            return "start"
+        waiting = {"save": "saving", "sample": "drawing", "pause": "pausing", "stop": "stopping", "start": "starting"}
+        return f"{waiting[action]}…" if action in waiting and self.requests.since(action) else None
+
+    def action_save(self) -> None:
+        self._ask("save")
+
+    def action_sample(self) -> None:
+        self._ask("sample")
+
+    def action_pause(self) -> None:
+        paused = self.seen is not None and self.seen.summary.status == "paused"
+        self._ask("resume" if paused else "pause")
+
+    @work
+    async def action_stop(self) -> None:
+        """Asks how: nothing is lost by stopping after saving, and up to the last state by stopping at once."""
+        answer = await self.app.push_screen_wait(
+            Choice(
+                f"Stop {shown(self.folder.name)}? It can be resumed later.",
+                [
+                    Answer("s", "save, then stop", "nothing is lost", "save"),
+                    Answer("o", "stop at once", "what came after the last saved state is lost", "now"),
+                    Answer("b", "back", "it goes on", None),
+                ],
+            )
+        )
+        if answer is not None:
+            self._ask("stop", now=answer == "now")
+
+    def action_start(self) -> None:
+        self._say("Starting it…")
+        self.requests.asked("start")
+        self.refresh_bindings()
+        self._start()
+
+    def _ask(self, verb: str, **payload: object) -> None:
+        self.requests.asked(verb)
+        self.refresh_bindings()
+        self._say(_ASKED[verb])
+        self._leave_request(verb, payload)
+
+    @work(thread=True, group="requests")
+    def _leave_request(self, verb: str, payload: dict[str, object]) -> None:
+        self._try(verb, lambda: request(self.folder, verb, **payload))
+
+    @work(thread=True, group="requests")
+    def _start(self) -> None:
+        kind = self.folder.kind
+        self._try("start", lambda: start_engine(self.folder, kind, processes=processes_of(self.folder)))
+
+    def _try(self, verb: str, doing: Callable[[], object]) -> None:
+        """In a thread: does it, and tells the screen how that went."""
+        trouble = ""
+        try:
+            doing()
+        except (LorasmithError, OSError) as error:
+            trouble = shown(error)
+        self.post_message(self.Answered(verb, trouble))
+
+    def on_watch_screen_answered(self, message: Answered) -> None:
+        if message.trouble:
+            self.requests.failed(message.verb)
+            self._say(message.trouble, "bad")
+            self.refresh_bindings()
+        elif message.verb == "start":
+            self._say("It has begun.")
+
+    @property
+    def said_for_now(self) -> bool:
+        """Whether the line below still holds an answer to a key."""
+        return self._saying is not None
+
+    _saying = None
+
+    def _say(self, words: str, ink: str = "accent") -> None:
+        """Says something on the line below for some seconds."""
+        self.query_one("#said", Words).show(words, ink)
+        if self._saying is not None:
+            self._saying.stop()
+        self._saying = self.set_timer(8.0, self._said)
+
+    def _said(self) -> None:
+        self._saying = None
+        self.draw()
+
+    def action_runs(self) -> None:
+        self.house.show_runs(self.folder)
+
+    # The views.
+
+    def action_view(self, view: int) -> None:
+        self.view = view
+        for at, name in enumerate(("#loss", "Samples", "#record", "#log")):
+            self.query_one(name).set_class(at == view, "-open")
+        (self._log_wanted.set if view == LOG else self._log_wanted.clear)()
+        self.call_after_refresh(self.draw)
+
+    def action_next_view(self, by: int) -> None:
+        self.action_view((self.view + by) % 4)
+
+    def _text(self) -> Text | None:
+        return self.query_one("#record" if self.view == RECORD else "#log", Text) if self.view >= RECORD else None
+
+    def action_move(self, by: int) -> None:
+        if (text := self._text()) is not None:
+            text.scroll_by(by)
+        elif self.view == SAMPLES:
+            self.query_one(Samples).pick(-by)
+
+    def action_page(self, by: int) -> None:
+        if (text := self._text()) is not None:
+            text.scroll_by(by * max(1, text.size.height - 2))
+
+    def action_newest(self) -> None:
+        if (text := self._text()) is not None:
+            text.scroll_by(-len(text.lines))
+        elif self.view == SAMPLES:
+            self.query_one(Samples).older(-len(self.seen.samples) if self.seen else 0)
+
+    def action_older(self, by: int) -> None:
+        if self.view == SAMPLES:
+            self.query_one(Samples).older(by)
+
+    def action_zoom(self) -> None:
+        if self.view == SAMPLES:
+            self.query_one(Samples).zoom()
+
+    def on_resize(self, event) -> None:
+        super().on_resize(event)
+        self.call_after_refresh(self.draw)
+
+
+class Legend(Board):
+    """What the signs in the chart mean."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.seen: Seen | None = None
+
+    def show(self, seen: Seen) -> None:
+        self.seen = seen
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        row: list[tuple[str, str]] = [("        ⠂", "muted"), (" each step   ", "muted"), ("⠤⠤", "accent")]
+        row += [(" smoothed", "muted")]
+        if self.seen is not None and self.seen.validations:
+            row += [("   ✕", "good"), (" held out   ", "muted"), ("╌╌", "warn"), (" the base's", "muted")]
+        return [[*row, ("   ▴", "good"), (" checkpoint", "muted")]]
+

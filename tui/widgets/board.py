@@ -1,0 +1,158 @@
+"""A widget drawn from lines of marked text, which sends the terminal only the cells that changed.
+
+Textual repaints a whole widget when it is refreshed. On a slow line a screen of figures must cost what its
+changed figures cost, so a board compares its cells with those on the screen and refreshes these regions only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.cells import get_character_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import Resize
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+Span = tuple[str, str]
+"""Text and how it looks: one of `INKS`, or a `rich.style.Style` as text (a colour of a picture)."""
+
+Row = Sequence[Span]
+
+Cell = tuple[str, str]
+"""One column of the screen; the second column of a wide letter is empty."""
+
+INKS = ("plain", "strong", "muted", "accent", "good", "warn", "bad", "head", "key")
+
+_NEAR = 6  # columns between two changes that are sent as one: moving the cursor costs about as much
+
+
+class Board(Widget):
+    """Rows of text of one cell height; override `rows` and call `redraw` when what it shows has changed."""
+
+    COMPONENT_CLASSES = {f"board--{ink}" for ink in INKS}
+
+    DEFAULT_CSS = """
+    Board {
+        height: auto;
+        & > .board--strong { text-style: bold; }
+        & > .board--muted { color: $text-muted; }
+        & > .board--accent { color: $primary; }
+        & > .board--good { color: $text-success; }
+        & > .board--warn { color: $text-warning; }
+        & > .board--bad { color: $text-error; text-style: bold; }
+        & > .board--head { color: $foreground; background: $panel; }
+        & > .board--key { color: $accent; text-style: bold; }
+        &:ansi > .board--muted { text-style: dim; }
+        &:ansi > .board--head { text-style: reverse; }
+    }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._cells: list[list[Cell]] = []
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        """What to show in this many columns and rows; what is too long is cut."""
+        return ()
+
+    def redraw(self) -> None:
+        """Looks at `rows` again and repaints the cells that are other than those shown."""
+        width, height = self.size
+        if not width or not height:
+            return
+        before, self._cells = self._cells, self._laid_out(width, height)
+        if len(before) != len(self._cells) or any(len(row) != width for row in before):
+            self.refresh()
+            return
+        changed = [
+            Region(first, y, last - first, 1)
+            for y, (old, new) in enumerate(zip(before, self._cells, strict=True))
+            for first, last in changes(old, new)
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def on_resize(self, _: Resize) -> None:
+        self._cells = []
+        self.redraw()
+
+    def render_line(self, y: int) -> Strip:
+        base = self.rich_style
+        if y >= len(self._cells):
+            return Strip.blank(self.size.width, base)
+        segments: list[Segment] = []
+        run, ink = "", ""
+        for text, look in [*self._cells[y], ("", "\0")]:
+            if look != ink and run:
+                segments.append(Segment(run, self._style(ink)))
+                run = ""
+            run, ink = run + text, look
+        return Strip(segments, len(self._cells[y]))
+
+    def _style(self, ink: str) -> Style:
+        if ink in {"", "plain"}:
+            return self.rich_style
+        if ink in INKS:
+            return self.get_component_rich_style(f"board--{ink}")
+        return self.rich_style + Style.parse(ink)
+
+    def _laid_out(self, width: int, height: int) -> list[list[Cell]]:
+        rows = [cells(row, width) for _, row in zip(range(height), self.rows(width, height), strict=False)]
+        return rows + [cells((), width) for _ in range(height - len(rows))]
+
+
+def cells(row: Row, width: int) -> list[Cell]:
+    """A row as exactly `width` columns: cut (with an ellipsis) or filled; letters without a width join the last."""
+    found: list[Cell] = []
+    for text, ink in row:
+        for char in text:
+            columns = get_character_cell_size(char)
+            if columns == 0:
+                if found:
+                    found[-1] = (found[-1][0] + char, found[-1][1])
+                continue
+            found.append((char, ink))
+            found += [("", ink)] * (columns - 1)
+    if len(found) > width:
+        found = found[: max(0, width - 1)]
+        if found and get_character_cell_size(found[-1][0][:1] or " ") == 2:
+            found[-1] = (" ", found[-1][1])  # half of a wide letter cannot be shown
+        return [*found, ("…", "muted")][:width]
+    return found + [(" ", "")] * (width - len(found))
+
+
+def changes(old: Sequence[Cell], new: Sequence[Cell]) -> list[tuple[int, int]]:
+    """Where two rows differ, as (first, end) columns; near changes are one."""
+    found: list[tuple[int, int]] = []
+    for at, (was, now) in enumerate(zip(old, new, strict=True)):
+        if was == now:
+            continue
+        first = at - (now[0] == "" and at > 0)  # both columns of a wide letter
+        end = at + 1 + (at + 1 < len(new) and new[at + 1][0] == "")
+        if found and first - found[-1][1] < _NEAR:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((first, end))
+    return found
+
+
+def text_width(row: Row) -> int:
+    """Columns a row takes."""
+    return sum(get_character_cell_size(char) for text, _ in row for char in text)
+
+
+def spread(left: Row, right: Row, width: int) -> Row:
+    """`left` and `right` at the two ends of a line; the right end gives way."""
+    gap = width - text_width(left) - text_width(right)
+    return left if gap < 1 else [*left, (" " * gap, ""), *right]
+
+
+def bar(share: float, width: int) -> Row:
+    """A progress bar of eighths of a cell."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    filled = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
+    return [(filled, "accent"), ("·" * (width - len(filled)), "muted")]
