@@ -46,6 +46,11 @@ PUBLISHED_SECONDS: tuple[tuple[str, float], ...] = (
     ("L40S", 0.585),
     ("H100", 0.606),
 )
+# A prior prediction beside each picture: a forward of the base, and the forward and backward of a picture. Measured
+# as a share of a plain picture-step (tests/bench/results has the figures).
+PRIOR_COST = 1.4
+# Drawing one picture of 25 steps with guidance takes about as long as so many training steps of one picture; rough.
+_DRAWING_STEPS = 4.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False)
     instead of milliseconds.
     """
     configs, native = base_shape(plan.base.model)
-    step = bucket_step(configs, native) if configs is not None else DEMO_STEP
+    step = _step(configs, native)
     report = plan_report(plan, native_resolution=native, native_step=step, decode=decode)
     lora = None
     if configs is not None:
@@ -127,6 +132,12 @@ def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False)
     fast = memory_of(plan, lora, side, length.batch_size, False) if lora and is_sdxl else None
     least = memory_of(plan, lora, side, 1, True) if lora and is_sdxl else None
     seconds, source = _seconds(picture_steps, side, card) if is_sdxl else (None, "this base is not of SDXL's shape")
+    if seconds is not None and plan.regularization.prior_prediction:
+        share = min(1.0, plan.regularization.ratio) * sum(line.items for line in report.buckets) / max(
+            1, sum(line.items + line.class_items for line in report.buckets)
+        )
+        seconds *= 1 + share * PRIOR_COST
+        source += f", x {1 + share * PRIOR_COST:.1f} for prior prediction"
     return Estimate(
         report=report,
         native_resolution=native,
@@ -164,6 +175,16 @@ def plan_report(plan: Plan, *, native_resolution: int, native_step: int, decode:
         steps=plan.length.steps,
         seed=plan.machine.seed,
     )
+
+
+def plan_shape(plan: Plan) -> tuple[int, int]:
+    """The native resolution and bucket step of a plan's base, in pixels: what `plan_report` wants to know."""
+    configs, native = base_shape(plan.base.model)
+    return native, _step(configs, native)
+
+
+def _step(configs: dict[str, Any] | None, native: int) -> int:
+    return bucket_step(configs, native) if configs is not None else DEMO_STEP
 
 
 def base_shape(model: str) -> tuple[dict[str, Any] | None, int]:
@@ -216,12 +237,21 @@ def _seconds(picture_steps: int, side: int, card: Card | None) -> tuple[float | 
     return None, f"nothing is known of the {card.name}"
 
 
+def drawing_seconds(pictures: int, side: int, card_name: str | None) -> float | None:
+    """A rough time for drawing so many pictures on a card whose training speed is published; None for others."""
+    for name, seconds in PUBLISHED_SECONDS if card_name else ():
+        if name in (card_name or ""):
+            return pictures * seconds * _DRAWING_STEPS * (side / 1024) ** 2
+    return None
+
+
 def _disk(plan: Plan, lora: LoraSize, report: CheckReport, checkpoints: int) -> Disk:
     name = "adamw8bit" if plan.optimizer.name == "auto" else plan.optimizer.name
     views = 2 if plan.pictures.flip else 1
     # Mean and deviation of 4 channels at an eighth of the side, fp32; a text of 77 x 2048 and 1280, 16 bits.
     latents = sum(line.bucket[0] * line.bucket[1] / 64 * 4 * 2 * 4 * views for line in report.lines)
-    texts = 0 if plan.network.train_text_encoders else len(report.lines) * (77 * 2048 + 1280) * 2
+    encoded = len(report.lines) * (2 if plan.regularization.prior_prediction else 1)
+    texts = 0 if plan.network.train_text_encoders else encoded * (77 * 2048 + 1280) * 2
     return Disk(
         checkpoints=float(checkpoints * lora.file_bytes),
         state=2 * lora.parameters * (4.0 + _STATE_BYTES[name]),  # two generations are kept

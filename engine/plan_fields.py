@@ -518,7 +518,7 @@ FIELDS: dict[str, PlanField] = {
 SECTIONS: dict[str, str] = {
     "subject": "What is trained, and the words that call it.",
     "pictures": "The training pictures; every one keeps its shape.",
-    "regularization": "Class pictures, or the base's own prediction: they keep the class word from becoming the subject.",
+    "regularization": "Class pictures, or prior prediction: what keeps the class word from becoming the subject.",
     "captions": "How the text beside each picture becomes what is trained.",
     "base": "The SDXL model that is trained on.",
     "network": "The adapter.",

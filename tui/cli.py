@@ -107,7 +107,7 @@ def _regularize(parser: Parser) -> None:
     parser.add_argument("--count", type=_positive, metavar="N", help="pictures (what an epoch takes)")
     parser.add_argument("--prompts", metavar="WHICH",
                         help="captions: the plan's own, with the class in the trigger's place; varied: "
-                        "lorasmith's; class: the class prompt; or a text file (captions where there are any)")  # fmt: skip
+                        "lorasmith's; class: the class prompt; or a text file (captions, if any)")  # fmt: skip
     parser.add_argument("--negative", default="", metavar="PROMPT", help="what the pictures should not show")
     parser.add_argument("--steps", type=_positive, default=25, metavar="N", help="sampling steps (25)")
     parser.add_argument("--cfg", type=float, default=5.0, metavar="X", help="how strictly prompts are followed (5)")

@@ -1,0 +1,176 @@
+"""`lorasmith regularize PLAN`: class pictures drawn by the plan's base, fetched, or a person's own held against it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from engine.dataset.check import CheckReport
+from engine.draw.class_advice import class_advice
+from engine.draw.class_plan import ClassNeed, class_orders, class_prompts, needed
+from engine.draw.class_settings import KIND, ClassJob, dataset_job, drawing_job, job_text
+from engine.draw.class_sources import check_brought
+from engine.errors import PlanError, shown
+from engine.estimate import cards, plan_report, plan_shape
+from engine.files import write_atomic
+from engine.plan import ClassFolder, Plan
+from engine.plan_file import plan_from_text, read_plan, read_text, update_text
+from engine.runs.folder import RunFolder, create_run, list_runs
+from engine.runs.summary import read_summary
+from tui.commands.train import _begin, run_name
+from tui.follow import Interrupts, follow
+from tui.text import count, duration, home_path, plain, say, say_json, table
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+PICTURES = "pictures"  # engine.draw.class_job's; a test holds them equal
+
+
+def regularize(asked: Namespace) -> int:
+    """Says what the plan wants, gets it, and tells how the plan comes to use it."""
+    path = asked.plan.expanduser()
+    plan = read_plan(path)
+    native, step = plan_shape(plan)
+    report = plan_report(
+        replace(plan, regularization=replace(plan.regularization, folders=())),
+        native_resolution=native, native_step=step,
+    )  # fmt: skip
+    if asked.advice:
+        return _advise(plan, report, as_json=asked.json)
+    need = needed(plan, report, asked.count)
+    say(need.sentence)
+    if asked.source:
+        return _brought(asked, plan, need, report)
+    prompts = class_prompts(plan, report, asked.prompts)
+    orders = class_orders(
+        need, prompts, report.rules, native=native, step=step,
+        negative=asked.negative, steps=asked.steps, cfg=asked.cfg,
+    )  # fmt: skip
+    sizes = dict.fromkeys(f"{width}x{height}" for width, height in (order.size for order in orders))
+    say(f"Drawn at {', '.join(sizes)} from {count(len(prompts), 'prompt')}: {shown(prompts[0])}"
+        f"{' ...' if len(prompts) > 1 else '.'}")  # fmt: skip
+    return _work(asked, drawing_job(plan, orders))
+
+
+def _advise(plan: Plan, report: CheckReport, *, as_json: bool) -> int:
+    """Prints the four ways with what they cost, and which to take."""
+    seen = cards()
+    advice = class_advice(plan, report, seen[0].name if seen else None)
+    if as_json:
+        say_json(plain(advice))
+        return 0
+    rows = [("", "pictures", "an epoch takes", "beforehand")]
+    for way in advice.ways:
+        before = f"about {duration(way.seconds)} of drawing" if way.seconds else ""
+        rows.append((way.way, str(way.pictures or ""), f"{way.epoch:.1f} x", before))
+    say("\n".join(table(rows, indent=2)), raw=True)
+    for way in advice.ways:
+        say(f"{way.way}: {shown(way.sentence)}", hang=4)
+    say()
+    say(shown(advice.sentence))
+    return 0
+
+
+def _brought(asked: Namespace, plan: Plan, need: ClassNeed, report: CheckReport) -> int:
+    """A folder or .zip that is here is checked; a hub name is fetched by a job."""
+    path = Path(asked.source).expanduser()
+    if not path.exists() and _HUB_NAME.fullmatch(asked.source):
+        return _work(asked, dataset_job(plan, asked.source, need.pictures))
+    if not path.exists():
+        raise PlanError(
+            f"{shown(path)} is no folder or .zip here and no hub name such as owner/dataset: correct --from."
+        )
+    found = check_brought(plan, need, report, path.absolute(), _counter())
+    for sentence in found.sentences:
+        say(sentence)
+    _tell_plan(asked.plan.expanduser(), path.absolute(), write=asked.write)
+    return 0
+
+
+def _work(asked: Namespace, job: ClassJob) -> int:
+    """Starts the job, or takes up the run that already does or did the same."""
+    path, text = asked.plan.expanduser(), job_text(job)
+    run = None if asked.name else _same(text)
+    if run is None:
+        name = asked.name or f"{run_name(read_plan(path), path)[:52]}-class"
+        run = create_run(name, text, kind=KIND, exact=asked.name is not None)
+        code = _begin(run, KIND, detach=asked.detach)
+    else:
+        code = _again(run, detach=asked.detach)
+    if asked.detach and not code:
+        say("When it has ended, the same command with --write adds the pictures to the plan.")
+    elif not code:
+        _tell_set(run)
+        _tell_plan(path, run.path / PICTURES, write=asked.write)
+    return code
+
+
+def _same(text: str) -> RunFolder | None:
+    """The newest run with the same job."""
+    for run in list_runs():
+        if run.kind == KIND and run.job.read_text(encoding="utf-8", errors="replace") == text:
+            return run
+    return None
+
+
+def _again(run: RunFolder, *, detach: bool) -> int:
+    """Goes on with a run of the same job: nothing to do, to follow, or to resume."""
+    summary = read_summary(run)
+    if summary.status == "finished" and (run.path / PICTURES).is_dir():
+        say(f"The run {shown(run.name)} has them already.")
+        return 0
+    if not summary.alive:
+        return _begin(run, KIND, detach=detach)
+    say(f"The run {shown(run.name)} is at it.")
+    if detach:
+        return 0
+    with Interrupts() as interrupts:
+        return follow(run, interrupts)
+
+
+def _tell_set(run: RunFolder) -> None:
+    folder = run.path / PICTURES
+    files = [path for path in folder.iterdir() if path.suffix.lower() != ".txt"]
+    say(f"{count(len(files), 'class picture')} in {home_path(folder)}.")
+
+
+def _tell_plan(path: Path, folder: Path, *, write: bool) -> None:
+    """Adds the folder to the plan where that was asked for, and else says how."""
+    text = read_text(path)
+    stated = plan_from_text(text).regularization.folders
+    if any(Path(one.path) == folder for one in read_plan(path).regularization.folders):
+        say(f"{home_path(path)} names this folder already.")
+        return
+    if not write:
+        say(f"{home_path(path)} is as it was. The same command with --write adds them, or add by hand:")
+        say(f"[[regularization.folders]]\npath = {_quoted(str(folder))}", indent=2, raw=True)
+        return
+    changed = update_text(text, {"regularization.folders": (*stated, ClassFolder(str(folder)))})
+    try:
+        write_atomic(path, changed)
+    except OSError as error:
+        raise PlanError(f"cannot write {shown(path)} ({error.strerror}): the class pictures are there, the plan is as "
+                        "it was; make room or get the right to write it.") from error  # fmt: skip
+    beside = f" beside {count(len(stated), 'folder')} it had" if stated else ""
+    say(f"{home_path(path)} now names them{beside}; nothing else in it is changed.")
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return shown(json.dumps(text, ensure_ascii=False))
+
+
+def _counter() -> Callable[[int, int], None] | None:
+    """Counts pictures in a terminal's last line, which is cleared at the end; elsewhere it says nothing."""
+    if not sys.stderr.isatty():
+        return None
+
+    def report(done: int, total: int) -> None:
+        end = "\r\x1b[K" if done == total else ""
+        print(f"\rreading the class pictures {done}/{total}{end}", end="", file=sys.stderr, flush=True)
+
+    return report
