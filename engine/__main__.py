@@ -20,6 +20,8 @@ VERBS = {
     "train": "engine.train.recipe:run",
     "lab": "engine.lab.job:run",
     "regularize": "engine.draw.class_job:run",
+    "words": "engine.lookalike.words_job:run",
+    "bank": "engine.lookalike.bank_job:run",
 }
 
 

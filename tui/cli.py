@@ -117,6 +117,25 @@ def _regularize(parser: Parser) -> None:
     _json(parser)
 
 
+def _words(parser: Parser) -> None:
+    parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN")
+    parser.add_argument("--word", metavar="WORD", help="another word than the plan's instance prompt")
+    parser.add_argument("--draw", action="store_true", help="have the base draw it, and say what it knows of it")
+    parser.add_argument("--lookalike", action="store_true", help="find the name whose drawings resemble the pictures")
+    parser.add_argument("--names", type=Path, metavar="FILE", help="names to draw, one a line (lorasmith's list)")
+    parser.add_argument("--i-have-permission", action="store_true",
+                        help="the pictures show me or someone who agreed, and an adult")  # fmt: skip
+    parser.add_argument("--steps", type=_positive, default=20, metavar="N", help="sampling steps (20)")
+    parser.add_argument("--encoder", default="auto", metavar="MODEL", help="who looks at pictures: name or folder")
+    parser.add_argument("--faces", default="auto", metavar="MODEL", help="who looks at faces: auraface, dlib, a folder")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    parser.add_argument("--forget", nargs="?", const="", metavar="RUN",
+                        help="delete what was computed from the subject's pictures, in RUN or everywhere")  # fmt: skip
+    parser.add_argument("--forget-bank", action="store_true", help="delete all drawings of words and names")
+    _json(parser)
+
+
 def _train(parser: Parser) -> None:
     parser.add_argument("plan", type=Path, metavar="PLAN")
     parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
@@ -209,6 +228,8 @@ MAKING = (
          "tui.commands.estimate:estimate", _estimate),
     Verb("regularize", "regularize PLAN", "class pictures, which keep the class word",
          "tui.commands.regularize:regularize", _regularize),
+    Verb("words", "words PLAN [--draw]", "what the base makes of your trigger word",
+         "tui.commands.words:words", _words),
     Verb("train", "train PLAN [--detach]", "train; goes on when the connection drops",
          "tui.commands.train:train", _train),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw", _draw),

@@ -1,0 +1,169 @@
+"""The job that draws one word and says what the base makes of it: `python -P -m engine words RUN`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from engine.errors import LorasmithError, shown
+from engine.files import atomic_path
+from engine.lookalike.bank import Bank, shots
+from engine.lookalike.consistency import Consistency, Vectors, centroid, least_kinship, weigh
+from engine.lookalike.names import made_up_words
+from engine.lookalike.painter import draw_missing, look, opened_base, recipe_of
+from engine.lookalike.readers import Reader, face_reader, picture_reader
+from engine.lookalike.results import Figures, Verdict, WordResult, write_result
+from engine.lookalike.settings import LookalikeJob, read_job
+from engine.lookalike.sheet import write_sheet
+from engine.lookalike.vocabulary import vocabularies
+from engine.runs.folder import RunFolder
+from engine.runs.job import Job
+
+SHOWN = 8  # pictures of "photo of WORD"
+
+
+def run(job: Job) -> None:
+    """Draws the word, made-up words of as many tokens and the class prompt; weighs the one against the others.
+
+    What the bank holds already is not drawn again: a second word on the same base takes its own pictures only. The
+    eight pictures and their sheet lie in the run folder as soon as they are drawn, result.json at the end.
+    """
+    spec = read_job(job.folder.job)
+    if not spec.words:
+        raise LorasmithError("This words run names no word: make it again with `lorasmith words PLAN --draw`.")
+    word = spec.words[0]
+    base = opened_base(spec.base)
+    vocabulary = vocabularies(spec.base.model)[0]
+    made_up = made_up_words(vocabulary, vocabulary.count(word), spec.made_up)
+    made_up = [one for one in made_up if one != word]
+    bank = Bank(recipe_of(spec, base))
+    bank.open(base.name)
+    numbers = shots(spec.pictures, max(2, spec.pictures // 2))
+    own = shots(max(SHOWN, spec.pictures), max(2, spec.pictures // 2))
+    wanted = [(word, number) for number in own]
+    last_shown = (word, SHOWN - 1)
+    wanted += [(spec.class_prompt, number) for number in shots(spec.class_pictures, 0) if spec.class_prompt]
+    wanted += [(one, number) for one in made_up for number in numbers]
+
+    def drawn(shot: tuple[str, int]) -> None:
+        if shot == last_shown:
+            _show(job, bank, word)
+
+    draw_missing(job, base, bank, wanted, stage="drawing", drawn=drawn)
+    if not (job.folder.samples / "sheet.png").exists():
+        _show(job, bank, word)
+    by_whole = picture_reader(spec.encoder, spec.base.model, _downloads(job))
+    whole, table = _weighed(job, bank, by_whole, word, made_up, numbers)
+    nearness, least = _class_nearness(job, bank, by_whole, spec, word, numbers)
+    faces: Consistency | None = None
+    same = 0.0
+    by = by_whole.name
+    if spec.by_face:
+        by_face = face_reader(spec.faces, _downloads(job))
+        faces, table = _weighed(job, bank, by_face, word, made_up, numbers)
+        same, by = by_face.same or 0.0, by_face.name
+    verdict = judge(whole, faces, same, len(numbers), nearness, least)
+    write_result(
+        job.folder,
+        WordResult(
+            word=word, class_prompt=spec.class_prompt, subject=spec.subject, verdict=verdict,
+            sentence=sentence(verdict, word, spec, faces), by=by, whole=figures(word, whole, len(numbers)),
+            faces=figures(word, faces, len(numbers)) if faces else None, class_nearness=nearness, class_least=least,
+            made_up=tuple(table), pictures=tuple(f"samples/{at + 1:02d}.webp" for at in range(SHOWN)),
+            sheet="samples/sheet.png",
+        ),
+    )  # fmt: skip
+
+
+def judge(
+    whole: Consistency, faces: Consistency | None, same: float, drawn: int, nearness: float | None, least: float | None
+) -> Verdict:
+    """Rare, taken or known.
+
+    By faces: known where at least half of the pictures show one and they agree beyond the made-up names' and
+    beyond `same`, the cosine of one person; something else consistent is "taken". By whole pictures: known where they
+    are also as near to the class prompt's pictures as the most unlike of those are to one another.
+    """
+    if faces is not None:
+        alike = faces.known and faces.kappa is not None and faces.kappa >= same
+        if alike and faces.seen * 2 >= drawn:
+            return "known"
+        return "taken" if whole.known else "rare"
+    if not whole.known:
+        return "rare"
+    far = nearness is not None and least is not None and nearness < least
+    return "taken" if far else "known"
+
+
+def sentence(verdict: Verdict, word: str, spec: LookalikeJob, faces: Consistency | None) -> str:
+    """What the verdict means for the choice of the word."""
+    name = shown(word)
+    passes = f" that can pass for {shown(spec.class_prompt)!r}" if spec.class_prompt and faces is None else ""
+    if verdict == "rare":
+        return (
+            f"Rare: the base draws nothing of its own for {name}, no more than for made-up words; it is free, and all "
+            "of the subject will come from your pictures."
+        )
+    if verdict == "known":
+        what = "a face" if faces is not None else "something"
+        return (
+            f"Known: the base draws {what} of its own for {name}{passes}, alike each time; training starts from it, "
+            "so choose it only if the pictures resemble your subject."
+        )
+    of_class = f"unlike its pictures of {shown(spec.class_prompt)!r}"
+    but = "with no face that stays the same" if faces is not None else of_class
+    return f"Taken: the base draws something else for {name}, {but}; choose another word unless the pictures suit you."
+
+
+def figures(word: str, found: Consistency, drawn: int) -> Figures:
+    """A word's measures as results keep them."""
+    return Figures(word, drawn, found.seen, found.kappa, found.kappa_z, found.own, found.own_z)
+
+
+def _weighed(
+    job: Job, bank: Bank, reader: Reader, word: str, made_up: Sequence[str], numbers: Sequence[int]
+) -> tuple[Consistency, list[Figures]]:
+    """The word against the made-up words, and each of those against the others."""
+    look(job, bank, reader, [word, *made_up], numbers, stage=f"looking at the drawings ({reader.name})")
+    nulls: list[Vectors] = [bank.seen(reader.name, one, numbers) or {} for one in made_up]
+    found = weigh(bank.seen(reader.name, word, numbers) or {}, nulls)
+    table = [
+        figures(one, weigh(nulls[at], [*nulls[:at], *nulls[at + 1 :]]), len(numbers)) for at, one in enumerate(made_up)
+    ]
+    return found, table
+
+
+def _class_nearness(
+    job: Job, bank: Bank, reader: Reader, spec: LookalikeJob, word: str, numbers: Sequence[int]
+) -> tuple[float | None, float | None]:
+    """How near the word's pictures are to the class prompt's, and how near the least near of those are."""
+    if not spec.class_prompt:
+        return None, None
+    of_class = shots(spec.class_pictures, 0)
+    look(job, bank, reader, [spec.class_prompt], of_class, stage=f"looking at the class ({reader.name})")
+    vectors = bank.seen(reader.name, spec.class_prompt, of_class) or {}
+    own = bank.seen(reader.name, word, numbers) or {}
+    if len(vectors) < 2 or not own:
+        return None, None
+    return float(centroid(own) @ centroid(vectors)), least_kinship(vectors)
+
+
+def _show(job: Job, bank: Bank, word: str) -> None:
+    """Puts the eight pictures and their sheet into the run folder, and tells of them."""
+    folder = job.folder.samples
+    folder.mkdir(exist_ok=True)
+    for at in range(SHOWN):
+        with atomic_path(folder / f"{at + 1:02d}.webp") as beside:
+            shutil.copyfile(bank.picture_path(word, at), beside)
+    pictures = [folder / f"{at + 1:02d}.webp" for at in range(SHOWN)]
+    write_sheet(folder / "sheet.png", [(bank.recipe.prompt(word, 0), pictures)])
+    job.event("sample", files=["samples/sheet.png", *(f"samples/{path.name}" for path in pictures)])
+
+
+def _downloads(job: Job):
+    return lambda done, total: job.stage("fetching a model (MB)", done // 1_000_000, max(1, total // 1_000_000))
+
+
+def pictures_of(run: RunFolder, result: WordResult) -> list[str]:
+    """The result's pictures as paths on this computer."""
+    return [str(run.path / name) for name in result.pictures]
