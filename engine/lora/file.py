@@ -18,6 +18,7 @@ from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
 from engine.lora import names
 from engine.lora.attach import AdaptedModule, Adapter, Shape, put_on
+from engine.lora.keys import method_of, role_of
 from engine.lora.metadata import weight_hashes
 from engine.lora.names import Part
 from engine.lora.targets import adaptable
@@ -28,28 +29,6 @@ DTYPE: dict[FilePrecision, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp32": torch.float32,
 }
-
-# How the three formats end a key, and what the tensor is.
-_ENDINGS = {
-    ".lora_down.weight": "down",
-    ".lora_up.weight": "up",
-    ".lora_A.weight": "down",
-    ".lora_B.weight": "up",
-    ".lora_A.default.weight": "down",
-    ".lora_B.default.weight": "up",
-    ".lora.down.weight": "down",
-    ".lora.up.weight": "up",
-    "_lora.down.weight": "down",
-    "_lora.up.weight": "up",
-    ".lora_linear_layer.down.weight": "down",
-    ".lora_linear_layer.up.weight": "up",
-    ".alpha": "alpha",
-    ".dora_scale": "magnitude",
-    ".lora_magnitude_vector": "magnitude",
-    ".lora_magnitude_vector.weight": "magnitude",
-    ".lora_magnitude_vector.default.weight": "magnitude",
-}
-_OTHER_METHODS = ("hada_", "lokr_", "oft_", "boft_", ".diff", "glora", "on_input")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +79,13 @@ def save_lora(adapter: Adapter, path: Path, precision: FilePrecision, metadata: 
     for module in adapter.modules.values():
         tensors |= file_tensors(module, DTYPE[precision])
     _refuse_non_finite(tensors, adapter, precision)
+    write_tensors(path, tensors, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Writes a LoRA's tensors and metadata with kohya's two hashes, whole or not at all."""
     kohya = {key: value for key, value in metadata.items() if key.startswith("ss_")}
-    data = memoryview(safetensors.torch.save(tensors, metadata=kohya))
+    data = memoryview(safetensors.torch.save(dict(tensors), metadata=kohya))
     start = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(bytes(data[8:start]))
     header["__metadata__"] = {**metadata, **weight_hashes(data)}
@@ -140,7 +124,7 @@ def load_lora(path: Path) -> LoraFile:
     tensors, metadata = _read(file)
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        name, role = _key(key)
+        name, role = role_of(key)
         if role:
             found.setdefault(name, {})[role] = tensor
     whole = {name: parts for name, parts in found.items() if {"down", "up"} <= parts.keys()}
@@ -219,26 +203,6 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from None
 
 
-def _key(key: str) -> tuple[str, str | None]:
-    for ending, role in _ENDINGS.items():
-        if key.endswith(ending):
-            return _plain(key.removesuffix(ending)), role
-    return key, None
-
-
-def _plain(name: str) -> str:
-    """diffusers' and peft's dotted names as `unet.<path>`; kohya's as they are."""
-    if name.startswith("lora_"):
-        return re.sub(r"^lora_te_", "lora_te1_", name)
-    # peft saves the UNet's adapter with its own prefix and no model's name.
-    name = re.sub(r"^base_model\.model\.", "unet.", name)
-    name = name.replace(".processor.", ".").replace(".text_model.", ".")
-    # diffusers' older names for a text encoder's projections.
-    if found := re.fullmatch(r"(.+\.self_attn)\.to_(q|k|v|out)", name):
-        return f"{found[1]}.{found[2]}_proj"
-    return re.sub(r"\.to_out$", ".to_out.0", name)
-
-
 def _stated_alphas(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, object]]:
     """peft's and diffusers' way to state alpha: a configuration beside the weights or in the metadata."""
     if "lora_adapter_metadata" in metadata:
@@ -256,6 +220,9 @@ def _stated_alphas(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[st
 
 def _factors(name: str, parts: Mapping[str, Tensor], stated: Mapping[str, Mapping[str, object]]) -> Factors:
     down, up = parts["down"], parts["up"]
+    if "mid" in parts:
+        # LoCon's three factors as two: its 1 x 1 down factor goes into the k x k core, which changes no product.
+        down = torch.einsum("rskl,sizz->rikl", parts["mid"].float(), down.float())
     rank = down.shape[0]
     if "alpha" in parts:
         alpha = float(parts["alpha"])
@@ -282,10 +249,10 @@ def _configured_alpha(name: str, rank: int, config: Mapping[str, object]) -> flo
 
 
 def _no_lora(file: Path, tensors: Mapping[str, Tensor]) -> str:
-    other = next((key for key in tensors if any(mark in key for mark in _OTHER_METHODS)), None)
+    other = method_of(tensors)
     if other:
         return (
-            f"{shown(file)} is not a LoRA but a related method (it holds {shown(other)}); "
+            f"{shown(file)} is not a LoRA but a related method ({other[0]}: it holds {shown(other[1])}); "
             "use a LoRA or LoCon file."
         )
     return f"{shown(file)} holds no LoRA ({len(tensors)} tensors of other names); choose a LoRA file."
