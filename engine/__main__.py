@@ -20,6 +20,7 @@ VERBS = {
     "train": "engine.train.recipe:run",
     "lab": "engine.lab.job:run",
     "regularize": "engine.draw.class_job:run",
+    "caption": "engine.caption.job:run",
     "words": "engine.lookalike.words_job:run",
     "bank": "engine.lookalike.bank_job:run",
 }

@@ -117,6 +117,36 @@ def _regularize(parser: Parser) -> None:
     _json(parser)
 
 
+def _caption(parser: Parser) -> None:
+    parser.add_argument("folder", type=_named, metavar="FOLDER", help="the pictures")
+    parser.add_argument("--captioner", default="blip", metavar="NAME",
+                        help="blip, blip-2, florence-2, qwen, wd (booru tags), labels (no network), scenes (the "
+                        "demo's), a hub name or a folder of weights (blip)")  # fmt: skip
+    parser.add_argument("--kind", choices=KINDS, default="person", metavar="KIND", help=", ".join(KINDS) + " (person)")
+    parser.add_argument("--trigger", default="", metavar="WORD", help="goes in front of every caption")
+    parser.add_argument("--class", dest="class_word", default="", metavar="WORD", help="and this behind it: woman")
+    parser.add_argument("--instruction", default="", metavar="TEXT", help="what a chat captioner is asked")
+    parser.add_argument("--overwrite", action="store_true", help="also where there is a caption; --undo takes it back")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--undo", action="store_true", help="take back the last change of FOLDER's captions")
+
+
+def _captions(parser: Parser) -> None:
+    parser.add_argument("folder", type=_named, metavar="FOLDER", help="the pictures")
+    parser.add_argument("--find", metavar="WORDS", help="only captions that say this")
+    parser.add_argument("--picture", metavar="NAME", help="only pictures of this name, or pattern such as 'beach-*'")
+    parser.add_argument("--problem", metavar="WHAT", help="only: missing, empty, duplicate, long, trigger; or any")
+    parser.add_argument("--phrases", action="store_true", help="what most captions say")
+    parser.add_argument("--prefix", metavar="WORDS", help="put these in front; with --strip, in place of those")
+    parser.add_argument("--strip", metavar="WORDS", help="take these off the front")
+    parser.add_argument("--replace", nargs=2, metavar=("OLD", "NEW"), help="a phrase by another")
+    parser.add_argument("--regex", action="store_true", help="--find and OLD are regular expressions")
+    parser.add_argument("--trigger", default="", metavar="WORD", help="what every caption should say, for --problem")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--undo", action="store_true", help="take back the last change of FOLDER's captions")
+    _json(parser)
+
+
 def _words(parser: Parser) -> None:
     parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN")
     parser.add_argument("--word", metavar="WORD", help="another word than the plan's instance prompt")
@@ -226,6 +256,12 @@ MAKING = (
          "tui.commands.plan:import_preset", _import_preset),
     Verb("estimate", "estimate PLAN", "steps, time, memory, disk and file size",
          "tui.commands.estimate:estimate", _estimate),
+    Verb("caption", "caption FOLDER [--undo]", "a model writes what each picture shows",
+         "tui.commands.caption:caption", _caption,
+         "Captions that are there stay, unless --overwrite says otherwise; every change is one --undo away."),
+    Verb("captions", "captions FOLDER", "read, search and edit many captions at once",
+         "tui.commands.caption:captions", _captions,
+         "Every change is shown first, and one --undo away; a pipe writes nothing without --yes."),
     Verb("regularize", "regularize PLAN", "class pictures, which keep the class word",
          "tui.commands.regularize:regularize", _regularize),
     Verb("words", "words PLAN [--draw]", "what the base makes of your trigger word",

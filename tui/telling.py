@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from engine.errors import shown
 from engine.runs.events import Event
-from tui.text import size
+from tui.text import duration, size
 
 
 def told(event: Event) -> str:
@@ -53,6 +53,17 @@ def _checkpoint(event: Event) -> str:
     return f"checkpoint, epoch {shown(event.get('epoch', '?'))}: {', '.join(parts)}"
 
 
+def _caption(event: Event) -> str:
+    """'3/40, 2.1 pictures/s, 18 s left; beach-03.jpg: "ohwx woman on a beach"'."""
+    rate, left = event.number("rate"), event.number("left")
+    figures = [f"{event.get('done', '?')}/{event.get('total', '?')}"]
+    if rate:
+        figures.append(f"{rate:.1f} pictures/s" if rate >= 1 else f"{1 / rate:.1f} s a picture")
+    if left:
+        figures.append(f"{duration(left)} left")
+    return f"{', '.join(figures)}; {shown(event.get('picture', '?'))}: {shown(str(event.get('text', ''))[:400])}"
+
+
 def _place(folder: str, file: object) -> str:
     """A result's path within the run, also where the record names the file alone."""
     name = str(file)
@@ -65,6 +76,7 @@ _TELLERS: dict[str, Callable[[Event], str]] = {
     "validation": _validation,
     "sample": _sample,
     "checkpoint": _checkpoint,
+    "caption": _caption,
     "paused": lambda _: "paused; it keeps its memory until it goes on",
     "resumed": lambda _: "goes on",
     "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",
