@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from rich.cells import get_character_cell_size
 from rich.segment import Segment
+from textual import work
 from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding
@@ -20,6 +23,9 @@ from textual.screen import Screen
 from engine.runs.folder import RunFolder, list_runs
 from tui.screen import HouseScreen
 from tui.widgets.dialogs import Help
+
+if TYPE_CHECKING:
+    from tui.steps.step import Journey
 
 # What the screens are drawn with, for terminals that show ASCII only. The rest becomes a question mark.
 _ASCII = str.maketrans(
@@ -43,8 +49,6 @@ class AsciiOnly(LineFilter):
 
 
 def _ascii(text: str) -> str:
-    from rich.cells import get_character_cell_size
-
     known = text.translate(_ASCII)
     return "".join(char if char.isascii() else "?" * get_character_cell_size(char) for char in known)
 
@@ -56,14 +60,14 @@ class LorasmithApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         Binding("q", "leave", "leave", tooltip="leave lorasmith; what runs goes on"),
-        Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
+        Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this help"),
         Binding("colon,f2", "command_palette", "all", key_display=":", tooltip="everything that can be done, by name"),
         Binding("ctrl+c", "leave", show=False, system=True),
         Binding("ctrl+p", "command_palette", show=False, system=True),
     ]
 
     CSS = """
-    Screen { background: $background; }
+    ModalScreen { background: transparent; }
     CommandPalette > Vertical { width: 76; }
     """
 
@@ -86,25 +90,31 @@ class LorasmithApp(App[None]):
     def show_run(self, run: RunFolder) -> None:
         """Watches this run."""
         self.watched = run
-        self._show_in_watch(_watch(run))
+        self._show_in("watch", _watch(run))
 
     def show_runs(self, select: RunFolder | None = None) -> None:
         """The list of runs, the cursor on `select`."""
         from tui.runs_screen import RunsScreen
 
-        self._show_in_watch(RunsScreen(select))
+        self._show_in("watch", RunsScreen(select))
 
     def show_plan(self) -> None:
+        """The mode *plan* as it was left."""
         self.switch_mode("plan")
 
-    def _show_in_watch(self, screen: HouseScreen) -> None:
-        if self.current_mode == "watch":
-            self.switch_screen(screen)
-        elif not self._screen_stacks.get("watch"):
-            self._modes["watch"] = lambda: screen
-            self.switch_mode("watch")
+    def show_journey(self, journey: Journey[Any]) -> None:
+        """The wizard at its first step that wants something."""
+        self._show_in("plan", journey.screen(journey.first_open()))
+
+    @work
+    async def _show_in(self, mode: str, screen: HouseScreen) -> None:
+        """Opens a mode with this screen in it, whatever it showed before."""
+        if not self._screen_stacks.get(mode):
+            self._modes[mode] = lambda: screen
+            await self.switch_mode(mode)
         else:
-            self.switch_mode("watch").call_next(partial(self.switch_screen, screen))
+            await self.switch_mode(mode)
+            await self.switch_screen(screen)
 
     def switch_screen(self, screen: Screen[object] | str) -> AwaitComplete:
         """As App does, also for a mode's first screen: Textual gives that no result callback, and yet takes one off."""
@@ -120,7 +130,8 @@ class LorasmithApp(App[None]):
     def action_help(self) -> None:
         screen = self.screen
         if isinstance(screen, HouseScreen):
-            self.push_screen(Help(screen.HELP, screen.help_keys()))
+            field = getattr(screen.focused, "help_text", "")
+            self.push_screen(Help(f"{field}\n\n{screen.HELP}" if field else screen.HELP, screen.help_keys()))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield SystemCommand("Runs", "The list of all runs", self.show_runs)

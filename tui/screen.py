@@ -11,6 +11,7 @@ from textual.screen import Screen
 
 from tui.widgets.board import Board, Row
 from tui.widgets.keys import KeyBar
+from tui.widgets.repaint import CellsCompositor
 
 if TYPE_CHECKING:
     from tui.app import LorasmithApp
@@ -33,7 +34,7 @@ class TooSmall(Board):
         yield [(f"this terminal has {size.width}x{size.height}.", "")]
         yield []
         yield [("Make it larger, or its letters smaller:", "")]
-        yield [("nothing is lost.", "")]
+        yield [("nothing is lost. ", ""), ("q", "key"), (" leaves.", "")]
         if said:
             yield []
             yield [(said, "strong")]
@@ -47,11 +48,15 @@ class HouseScreen(Screen[None]):
 
     DEFAULT_CSS = """
     HouseScreen { layout: vertical; }
-    HouseScreen.-small > * { display: none; }
-    HouseScreen.-small > TooSmall { display: block; }
+    HouseScreen.-small > * { display: none !important; }
+    HouseScreen.-small > TooSmall { display: block !important; }
     """
 
     HELP = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = CellsCompositor()
 
     def body(self) -> ComposeResult:
         yield from ()
@@ -75,11 +80,16 @@ class HouseScreen(Screen[None]):
         """What the foot calls an action now; None = as it is bound."""
         return None
 
+    def key_open(self, action: str) -> bool:
+        """Whether an action would do what it says now; its key is faint where not, and answers with why."""
+        return True
+
     def help_keys(self) -> list[tuple[str, str]]:
         """Every key that works here and what it does, from the bindings themselves."""
         found: dict[str, tuple[str, str]] = {}
         for _, binding, _, tooltip in self.active_bindings.values():
             words = tooltip or binding.tooltip or binding.description
-            if words and binding.action not in found and not binding.system:
+            ours = binding.action not in {"app.focus_next", "app.focus_previous", "screen.copy_text", "quit"}
+            if words and ours and binding.action not in found and not binding.system:
                 found[binding.action] = (self.app.get_key_display(binding), words)
         return list(found.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.errors import shown
 from engine.runs.folder import RunFolder
 from tui.commands.status import has_state
-from tui.text import duration
+from tui.text import count, duration
 from tui.watch.story import Seen
 
 
@@ -32,11 +32,23 @@ def how_to_read(seen: Seen) -> str:
     )
 
 
+def why(folder: RunFolder, seen: Seen) -> str:
+    """For a run that failed or died: the reason, what to do, and the log's last words, a line each; else nothing."""
+    summary = seen.summary
+    if summary.status not in {"failed", "died"}:
+        return ""
+    lines = [f"why: {shown(summary.reason or 'not said').rstrip('.')}."]
+    if summary.hint and summary.status == "failed":
+        lines.append(shown(summary.hint))
+    lines += [f"log: {line[:300]}" for line in summary.log_tail[-3:]]
+    return "\n".join(lines)
+
+
 def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
     """The one sentence for the line below, and its colour."""
     summary = seen.summary
     if summary.status in {"failed", "died"}:
-        return f"why: {shown(summary.reason or 'not said').rstrip('.')}. {_again(folder)}", "bad"
+        return f"It {'has failed' if summary.status == 'failed' else 'died'}. {_again(folder)}", "bad"
     if summary.status == "stopped":
         return f"{_sentence(shown(summary.reason or 'stopped'))} {_again(folder)}", "warn"
     if summary.status == "new":
@@ -45,7 +57,8 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
         took = ""
         if summary.started is not None and summary.last_event is not None:
             took = f" after {duration(summary.last_event - summary.started)}"
-        return f"Finished{took}.", "good"
+        saved = f"; {count(len(seen.checkpoints), 'checkpoint')} in the run's folder" if seen.checkpoints else ""
+        return f"Finished{took}{saved}.", "good"
     if summary.status == "paused":
         return "Paused; it keeps its memory. p lets it go on.", "warn"
     if summary.warning:

@@ -10,6 +10,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.geometry import Size
 from textual.message import Message
 from textual.worker import get_current_worker
 
@@ -22,7 +23,7 @@ from tui.commands.control import processes_of
 from tui.screen import HouseScreen
 from tui.text import count
 from tui.watch.boards import Figures, Progress, Stages, Text, Title, Views, record_rows, wrap
-from tui.watch.reading import how_it_stands, how_to_read
+from tui.watch.reading import how_it_stands, how_to_read, why
 from tui.watch.requests import Requests
 from tui.watch.samples import Samples
 from tui.watch.story import Follower, Seen
@@ -34,6 +35,7 @@ from tui.widgets.picture import Gallery
 LOSS, SAMPLES, RECORD, LOG = range(4)
 _LOOK_SECONDS = 1.0
 _LOG_LINES = 400
+_AT_ONCE = 300_000  # bytes of record that are read in a few milliseconds
 _REQUESTS = {"save", "sample", "pause", "stop", "start"}
 _ASKED = {
     "save": "Asked it to save; it does so at the end of the step it is in.",
@@ -53,11 +55,19 @@ class Words(Board):
         self.ink = ink
 
     def show(self, words: str, ink: str = "plain") -> None:
+        if words != self.words and self.styles.is_auto_height:
+            self.refresh(layout=True)
         self.words, self.ink = words, ink
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        return [[(f" {line}", self.ink)] for line in wrap(self.words, width - 2)] if self.words else ()
+        return [[(f" {line}", self.ink)] for part in self._parts() for line in wrap(part, width - 2)]
+
+    def _parts(self) -> list[str]:
+        return self.words.split("\n") if self.words else []
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return sum(len(wrap(part, width - 2)) for part in self._parts())
 
 
 class WatchScreen(HouseScreen):
@@ -97,6 +107,7 @@ class WatchScreen(HouseScreen):
     WatchScreen #views-gap { height: 1; }
     WatchScreen #said { height: 1; }
     WatchScreen #reading { height: 2; }
+    WatchScreen.-trouble #reading { height: auto; max-height: 8; }
     WatchScreen #legend { height: 1; }
     WatchScreen #loss { height: 1fr; }
     WatchScreen #chart-column { width: 1fr; }
@@ -130,6 +141,7 @@ class WatchScreen(HouseScreen):
         self.folder = folder
         self.look_seconds = look_seconds
         self.seen: Seen | None = None
+        self.follower = Follower(folder)
         self.requests = Requests()
         self.view = LOSS
         self._log_wanted = threading.Event()
@@ -154,6 +166,9 @@ class WatchScreen(HouseScreen):
         yield Words(id="said")
 
     def on_mount(self) -> None:
+        # A short record is read here, so that the first thing painted is the whole screen.
+        if self.follower.size < _AT_ONCE and (seen := self.follower.look()) is not None:
+            self.on_watch_screen_looked(self.Looked(seen, None))
         self._follow()
 
     def on_unmount(self) -> None:
@@ -162,7 +177,7 @@ class WatchScreen(HouseScreen):
     @work(thread=True, exclusive=True, group="follow")
     def _follow(self) -> None:
         """Looks at the run's files once a second, for as long as the screen is there."""
-        follower = Follower(self.folder)
+        follower = self.follower
         worker = get_current_worker()
         log: tuple[str, ...] | None = None
         while not worker.is_cancelled:
@@ -219,7 +234,9 @@ class WatchScreen(HouseScreen):
             legend.show(seen)
         else:
             stages.show(seen)
-        self.query_one("#reading", Words).show(how_to_read(seen), "muted")
+        trouble = why(self.folder, seen)
+        self.set_class(bool(trouble), "-trouble")
+        self.query_one("#reading", Words).show(*((trouble, "plain") if trouble else (how_to_read(seen), "muted")))
         newest = self.query_one("#newest", Gallery)
         files = seen.samples[-1].files if seen.samples else ()
         newest.set_class(bool(files), "-some")
@@ -228,9 +245,11 @@ class WatchScreen(HouseScreen):
 
     def _draw_text(self, seen: Seen) -> None:
         if self.view == RECORD:
-            self.query_one("#record", Text).show(record_rows(seen.record, self.size.width))
-        if self.has_class("-wide") and self.view == LOSS:
-            self.query_one("#below", Text).show(record_rows(seen.record[-30:], self.size.width))
+            record = self.query_one("#record", Text)
+            record.show(record_rows(seen.record, record.size.width))
+        if self.view == LOSS and self.has_class("-wide"):
+            below = self.query_one("#below", Text)
+            below.show(record_rows(seen.record[-30:], below.size.width))
 
     def in_short(self) -> str:
         if self.seen is None:

@@ -296,6 +296,14 @@ class Follower:
         self._told = 0.0
         self.last: Seen | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the record."""
+        try:
+            return self.folder.events.stat().st_size
+        except OSError:
+            return 0
+
     def look(self) -> Seen | None:
         # The lock before the record: an engine that ends in between is heard to its last word.
         alive = lock_holder(self.folder) is not None

@@ -26,6 +26,8 @@ Cell = tuple[str, str]
 
 INKS = ("plain", "strong", "muted", "accent", "good", "warn", "bad", "head", "key")
 
+_GROUNDS = ("", "head", "\0")  # inks that a blank shows too
+
 _NEAR = 6  # columns between two changes that are sent as one: moving the cursor costs about as much
 
 
@@ -86,6 +88,9 @@ class Board(Widget):
         segments: list[Segment] = []
         run, ink = "", ""
         for text, look in [*self._cells[y], ("", "\0")]:
+            # A blank shows no letters' colour, so it may go with its neighbours: fewer colours to send.
+            if text == " " and look == "" and ink not in _GROUNDS:
+                look = ink
             if look != ink and run:
                 segments.append(Segment(run, self._style(ink)))
                 run = ""

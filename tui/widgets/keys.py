@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
 
 from textual.screen import Screen
 
 from tui.widgets.board import Board, Row, text_width
 
+if TYPE_CHECKING:
+    from tui.screen import HouseScreen
+
 
 class KeyBar(Board):
     """The keys that work now, in the order they were bound; those that wait for an answer or are closed are faint.
 
-    A screen may word one by the moment with `key_label(action)`: "pause" becomes "go on".
+    A screen may word one by the moment with `key_label(action)` ("pause" becomes "go on"), and show it faint with
+    `key_open(action)` although it still answers: with why it does not do it now.
     """
 
     DEFAULT_CSS = """
@@ -26,15 +31,17 @@ class KeyBar(Board):
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        label = getattr(self.screen, "key_label", lambda action: None)
+        screen = cast("HouseScreen", self.screen)
         row: list[tuple[str, str]] = []
         told: set[str] = set()
-        for _, binding, enabled, _ in self.screen.active_bindings.values():
+        for _, binding, enabled, _ in screen.active_bindings.values():
             if not binding.show or binding.action in told:
                 continue
             told.add(binding.action)
             key = self.app.get_key_display(binding)
-            words = label(binding.action.removeprefix("screen.").removeprefix("app.")) or binding.description
+            action = binding.action.removeprefix("screen.").removeprefix("app.")
+            words = screen.key_label(action) or binding.description
+            enabled = enabled and screen.key_open(action)
             part = [(" ", ""), (key, "key" if enabled else "muted"), (f" {words} ", "plain" if enabled else "muted")]
             if text_width(row) + text_width(part) <= width:
                 row += part
