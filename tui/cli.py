@@ -85,12 +85,16 @@ def _import_preset(parser: Parser) -> None:
 
 
 def _check(parser: Parser) -> None:
-    parser.add_argument("folders", nargs="+", type=_named, metavar="FOLDER", help="pictures: folders or .zip files")
-    parser.add_argument("--resolution", type=_side, default=1024, metavar="N", help="side of the square (1024)")
-    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="pictures in one step (1)")
+    parser.add_argument(
+        "folders", nargs="+", type=_named, metavar="FOLDER", help="pictures: folders, .zip files, or a plan (.toml)"
+    )
+    parser.add_argument("--kind", choices=KINDS, metavar="KIND", help="what is trained: " + ", ".join(KINDS))
+    parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, looked for in the captions")
+    parser.add_argument("--class", dest="class_prompt", metavar="WORD", help="the everyday word for it, e.g. woman")
+    parser.add_argument("--resolution", type=_side, metavar="N", help="side of the square (1024)")
+    parser.add_argument("--batch", type=_positive, metavar="N", help="pictures in one step (1)")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="times a picture is taken in an epoch (auto)")
     parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
-    parser.add_argument("--kind", choices=KINDS, default="person", metavar="KIND", help="what is trained (person)")
     _json(parser)
 
 
@@ -249,7 +253,7 @@ def _positive(text: str) -> int:
 MAKING = (
     Verb("demo", "demo [--out DIR]", "see it work: no GPU, no download",
          "tui.commands.train:demo", _demo),
-    Verb("check", "check FOLDER", "what would happen to these pictures", "tui.commands.check:check", _check),
+    Verb("check", "check FOLDER", "what these pictures will do to the LoRA", "tui.commands.check:check", _check),
     Verb("plan new", "plan new --kind K --images F", "write a commented plan to edit",
          "tui.commands.plan:new", _plan_new),
     Verb("import-preset", "import-preset FILE.json --out P", "a plan from a kohya GUI preset",
