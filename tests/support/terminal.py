@@ -40,23 +40,25 @@ class Terminal:
         *,
         size: tuple[int, int] = (80, 24),
         env: Mapping[str, str] | None = None,
-        before: Callable[[], object] | None = None,
+        before: Callable[[], object] = lambda: None,
+        controls: bool = True,
     ) -> None:
-        """`before` is called in the child, ahead of the command."""
+        """`before` is called in the child, ahead of the command; without `controls` it gets no signal of the pty."""
         self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
         self.first_byte: float | None = None
         self._guard = threading.Lock()
         self._held = threading.Event()
+        self._closing = threading.Event()
         self.master, slave = pty.openpty()
         self.resize(*size, tell=False)
 
         def controlling_terminal() -> None:
             os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-            if before is not None:
-                before()
+            if controls:
+                fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+            before()
 
         self.began = time.monotonic()
         self.process = subprocess.Popen(
@@ -79,17 +81,15 @@ class Terminal:
 
     def _read(self) -> None:
         master = self.master
-        while True:
+        while not self._closing.is_set():
+            ready, _, _ = select.select([master], [], [], 0.1)
+            if self._held.is_set():
+                self._closing.wait(0.05)
+                continue
             try:
-                ready, _, _ = select.select([master], [], [], 0.2)
-                if self._held.is_set():
-                    time.sleep(0.05)
-                    continue
                 data = os.read(master, 65536) if ready else None
-            except (OSError, ValueError):
-                return
-            if data == b"":
-                return
+            except OSError:
+                return  # the command's side is closed
             if data:
                 with self._guard:
                     self.first_byte = self.first_byte or time.monotonic()
@@ -106,9 +106,10 @@ class Terminal:
     def hang_up(self) -> None:
         """Closes the terminal's window."""
         if self.master >= 0:
-            master, self.master = self.master, -1
-            self._held.clear()
-            os.close(master)
+            self._closing.set()
+            self._reader.join()  # or it would read from whatever gets this descriptor's number next
+            os.close(self.master)
+            self.master = -1
 
     def resize(self, columns: int, lines: int, *, tell: bool = True) -> None:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
