@@ -18,7 +18,7 @@ from engine.base.recognise import bucket_step, recognise, stored_configs
 from engine.dataset.buckets import bucket_rules
 from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
-from engine.dataset.scan import Folder, scan
+from engine.dataset.scan import Dataset, Folder, scan
 from engine.plan import Plan, effective_rate, learning_rate
 from engine.plan_checks import DEMO_NATIVE, DEMO_STEP
 from engine.sizes import LoraSize, lora_size
@@ -120,6 +120,14 @@ def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False)
     configs, native = base_shape(plan.base.model)
     step = _step(configs, native)
     report = plan_report(plan, native_resolution=native, native_step=step, decode=decode)
+    return estimate_report(plan, report, (configs, native), card)
+
+
+def estimate_report(
+    plan: Plan, report: CheckReport, shape: tuple[dict[str, Any] | None, int], card: Card | None = None
+) -> Estimate:
+    """As `estimate_plan`, for pictures that were looked at before and a base's `base_shape`; milliseconds."""
+    configs, native = shape
     lora = None
     if configs is not None:
         parts = (configs["unet"], configs["text_encoder"], configs["text_encoder_2"])
@@ -162,7 +170,13 @@ def plan_report(plan: Plan, *, native_resolution: int, native_step: int, decode:
         Folder(Path(one.path), None if one.repeats == "auto" else int(one.repeats)) for one in plan.pictures.folders
     ]
     folders += [Folder(Path(one.path), 1, "class") for one in plan.regularization.folders]
-    dataset = scan(folders, CaptionRules(extension=captions.extension, prefix=captions.prefix), decode=decode)
+    rules = CaptionRules(extension=captions.extension, prefix=captions.prefix)
+    dataset = scan(folders, rules, decode=decode, leave_out=plan.pictures.leave_out)
+    return dataset_report(plan, dataset, native_resolution=native_resolution, native_step=native_step)
+
+
+def dataset_report(plan: Plan, dataset: Dataset, *, native_resolution: int, native_step: int) -> CheckReport:
+    """What a training of this plan does with pictures that were scanned before."""
     return check_dataset(
         dataset,
         bucket_rules(plan.pictures, native_resolution, native_step),

@@ -49,6 +49,7 @@ class Pictures:
     """Training pictures: where they lie and how they are fitted to the base's size."""
 
     folders: tuple[PictureFolder, ...] = ()
+    leave_out: tuple[str, ...] = ()  # pictures of these folders that are not trained, by their name in the folder
     resolution: int | Literal["auto"] = "auto"  # auto: the base's native one
     bucketing: bool = True
     bucket_step: int | Literal["auto"] = "auto"  # auto: the base's native one

@@ -81,6 +81,11 @@ _PICTURES = (
         low=1, high=10000, known_as=("num_repeats", "repeat"),
     ),
     PlanField(
+        "pictures.leave_out", "pictures that are not trained, by their names in the folder",
+        "Pictures that stay in their folder and take no part in the training.",
+        advice="Blurred, doubled or odd ones; the files themselves are not touched.", known_as=("exclude", "excluded"),
+    ),
+    PlanField(
         "pictures.resolution", "auto: the base's own, 1024 for SDXL",
         "The side of the square whose area the pictures are fitted to, in their own shape.", _BASIC,
         higher="Finer detail; memory and time grow with its square.",

@@ -242,6 +242,7 @@ def _regularized(plan: Plan) -> bool:
 _MEANINGLESS = {
     "base.vae": lambda plan: True,
     "captions.prefix": lambda plan: True,
+    "pictures.leave_out": lambda plan: True,
     "captions.keep_tokens": lambda plan: not plan.captions.shuffle,
     "regularization.ratio": lambda plan: not _regularized(plan),
     "regularization.weight": lambda plan: not _regularized(plan),

@@ -76,12 +76,14 @@ def scan(
     *,
     unpack_to: Path | None = None,
     decode: bool = True,
+    leave_out: Sequence[str] = (),
 ) -> Dataset:
     """Reads folders and archives; a bad file becomes a problem, a folder that cannot be read at all DatasetError.
 
     `report(done, total)` counts pictures. Archives are unpacked into `unpack_to` (default: lorasmith's home).
     With `decode` every picture is decoded once, so that cut-off data is named now and not in the middle of a
-    training; without it only headers are read.
+    training; without it only headers are read. `leave_out` names training pictures, as `Picture.name` has them, that
+    are passed over. What `report` raises ends the scan.
     """
     problems: list[Problem] = []
     candidates: list[_Candidate] = []
@@ -96,10 +98,11 @@ def scan(
             problems.append(_nothing(folder, found))
         candidates.extend(chosen)
         captions.extend((caption, root) for caption in found.captions)
-    pictures = _examined(candidates, rules, decode, report, problems)
-    problems.extend(_shared_stems(candidates))
+    taken = _taken(candidates, leave_out, problems)
+    pictures = _examined(taken, rules, decode, report, problems)
+    problems.extend(_shared_stems(taken))
     problems.extend(_unused_captions(candidates, captions, rules))
-    problems.extend(_listed_twice(candidates))
+    problems.extend(_listed_twice(taken))
     return Dataset(tuple(pictures), tuple(problems), tuple(names.values()))
 
 
@@ -178,6 +181,19 @@ def _nothing(folder: Folder, found: Found) -> Problem:
     )
 
 
+def _taken(
+    candidates: Sequence[_Candidate], leave_out: Sequence[str], problems: list[Problem]
+) -> Sequence[_Candidate]:
+    """The pictures that are not left out; a name that leaves nothing out is a slip of the pen, and said."""
+    names = {one.name for one in candidates if one.role == "train"}
+    for name in leave_out:
+        if name not in names:
+            sentence = f"pictures.leave_out names {shown(name)}, which is in none of the folders: correct or remove it."
+            problems.append(Problem(Path(name), sentence, "warning"))
+    passed_over = set(leave_out)
+    return [one for one in candidates if one.role == "class" or one.name not in passed_over]
+
+
 def _examined(
     candidates: Sequence[_Candidate],
     rules: CaptionRules,
@@ -192,12 +208,16 @@ def _examined(
     # Decoding and hashing release the interpreter, so threads use the cores there are.
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         results = pool.map(examine, candidates) if len(candidates) > _FEW else map(examine, candidates)
-        for done, (picture, oddities) in enumerate(results, start=1):
-            problems.extend(oddities)
-            if picture:
-                pictures.append(picture)
-            if report:
-                report(done, len(candidates))
+        try:
+            for done, (picture, oddities) in enumerate(results, start=1):
+                problems.extend(oddities)
+                if picture:
+                    pictures.append(picture)
+                if report:
+                    report(done, len(candidates))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # or leaving would wait for every picture there is
+            raise
     return pictures
 
 

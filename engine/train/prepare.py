@@ -162,6 +162,7 @@ def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
         resolved.captions,
         report=_progress(job, "reading the pictures"),
         unpack_to=job.folder.cache / "unpacked",
+        leave_out=plan.pictures.leave_out,
     )
 
 
