@@ -52,7 +52,8 @@ def test_a_sound_folder_is_counted_against_the_plan(plan, tmp_path):
     assert "4 pictures, and the plan wants 6: each is met 1.5 times an epoch" in found.sentences[0]
     assert "4 of 4 have no caption and stand for 'dog'." in found.sentences
     more = brought(plan, paint(tmp_path / "others", 9, shade=200))
-    assert more.sentences[0] == "9 pictures, and the plan wants 6: enough; an epoch takes another part of them each time."
+    enough = "9 pictures, and the plan wants 6: enough; an epoch takes another part of them each time."
+    assert more.sentences[0] == enough
     unnamed = brought(replace(plan, subject=Subject("animal", "ohwx", "")), others)
     assert any("subject.class_prompt is empty" in sentence for sentence in unnamed.sentences)
 
