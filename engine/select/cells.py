@@ -22,7 +22,7 @@ class Point:
     weight: float = 1.0
 
     def __str__(self) -> str:
-        return f"{self.checkpoint} at {self.weight:g}"
+        return f"{self.checkpoint}" if self.weight == 1 else f"{self.checkpoint} at weight {self.weight:g}"
 
 
 BASE = Point(0, 0.0)
@@ -235,9 +235,12 @@ def _whole_points(
     points: Sequence[Point], slots: Sequence[Slot], at: Mapping[tuple[Point, Slot], int]
 ) -> tuple[list[Point], dict[Point, str]]:
     counts = {point: sum((point, slot) in at for slot in slots) for point in points}
-    if not counts[BASE]:
-        raise LorasmithError("The base was not measured, and everything is measured against it: draw it again.")
     enough = (1 - _MISSING_SHARE) * len(slots)
+    if not slots or counts[BASE] < enough:
+        raise LorasmithError(
+            f"The base has only {counts[BASE]} of {len(slots)} pictures, and everything is measured against it: "
+            "draw the missing ones again."
+        )
     dropped = {
         point: f"Checkpoint {point} has only {count} of {len(slots)} pictures and is not compared."
         for point, count in counts.items()

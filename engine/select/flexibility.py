@@ -63,7 +63,7 @@ def flexible(parts: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> n
     names = [name for name in weights if name in parts]
     total = sum(weights[name] for name in names)
     shares = [weights[name] / np.clip(parts[name], FLOOR, 100) for name in names]
-    return total / np.sum(shares, axis=0)
+    return np.round(total / np.sum(shares, axis=0), 9)  # the base is 100 to the last digit
 
 
 def by_prompt(values: np.ndarray, prompts: Sequence[str]) -> tuple[tuple[str, ...], np.ndarray]:
