@@ -87,6 +87,7 @@ class CheckReport:
     kohya: tuple[KohyaName, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[str, ...]
+    hold_out_problem: str | None = None  # also the first of the warnings
 
     @property
     def trainable(self) -> bool:
@@ -108,11 +109,11 @@ def check_dataset(
     seed: int = 0,
 ) -> CheckReport:
     """Fits, counts and batches the pictures exactly as a training with these settings does."""
-    warnings: list[str] = []
+    hold_out_problem = None
     try:
         placed = arrange(dataset.pictures, rules, kind=kind, epochs=epochs, hold_out=hold_out, seed=seed)
     except DatasetError as error:
-        warnings.append(str(error))
+        hold_out_problem = str(error)
         placed = arrange(dataset.pictures, rules, kind=kind, epochs=epochs, hold_out=0, seed=seed)
     lines = _lines(dataset, placed, rules)
     items = [one for one in placed.train for _ in range(one.picture.repeats or 1)]
@@ -127,6 +128,7 @@ def check_dataset(
         steps=steps,
     )
     captions = _captions(lines)
+    warnings = [hold_out_problem] if hold_out_problem else []
     warnings += _warnings(lines, captions, kind, need * len(length.each), rules)
     return CheckReport(
         rules=rules,
@@ -144,6 +146,7 @@ def check_dataset(
         kohya=dataset.kohya,
         problems=(*dataset.problems, *placed.left_out),
         warnings=tuple(warnings),
+        hold_out_problem=hold_out_problem,
     )
 
 

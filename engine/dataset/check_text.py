@@ -1,4 +1,4 @@
-"""The check report as plain text of at most 80 columns, and as JSON."""
+"""The check report's parts as plain text of at most 80 columns, and the whole as JSON."""
 
 from __future__ import annotations
 
@@ -10,30 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from engine.dataset.check import CheckReport, PictureLine
+from engine.dataset.check import CheckReport
 from engine.dataset.scan import Problem
 from engine.errors import shown
 
 COLUMNS = 80
-_NAME = 30
 _ALIKE = 10  # problems of one kind that are listed one by one
-
-
-def report_lines(report: CheckReport) -> list[str]:
-    """What a person reads: totals, captions, each picture's fate, the bucket table, steps, problems."""
-    sections = (
-        _totals(report),
-        _pictures(report),
-        _bucket_table(report),
-        _steps(report),
-        _warnings(report),
-        _problems(report),
-    )
-    lines: list[str] = []
-    for section in sections:
-        if section:
-            lines.extend(["", *section] if lines else section)
-    return lines
 
 
 def to_json(report: CheckReport) -> dict[str, Any]:
@@ -54,20 +36,21 @@ def _plain(value: Any) -> Any:
     return shown(value) if isinstance(value, (str, Path)) else value
 
 
-def _totals(report: CheckReport) -> list[str]:
+def totals(report: CheckReport) -> list[str]:
+    """How many pictures of what, their captions, class pictures, kohya folders, repeats."""
     train = [line for line in report.lines if line.picture.role == "train"]
     held = sum(line.held_out for line in train)
     formats = Counter(line.picture.format for line in train)
     lines = []
     if train:
         kinds = ", ".join(f"{count:,} {name}" for name, count in formats.most_common())
-        lines += _wrapped(f"{len(train):,} training {_s('picture', len(train))} ({kinds})"
+        lines += wrapped(f"{len(train):,} training {_s('picture', len(train))} ({kinds})"
                           + (f", {held:,} of them held out for the validation loss" if held else ""))  # fmt: skip
-        lines += _wrapped(_caption_sentence(report))
+        lines += wrapped(_caption_sentence(report))
     else:
         lines.append("No picture to train with.")
     if report.class_pool:
-        lines += _wrapped(
+        lines += wrapped(
             f"{report.class_pool:,} class {_s('picture', report.class_pool)}, {report.class_need:,} an epoch; "
             f"{report.captions.class_found:,} with a caption of their own, "
             f"{report.captions.class_missing:,} with the class prompt"
@@ -76,9 +59,9 @@ def _totals(report: CheckReport) -> list[str]:
         words = f'class "{shown(name.class_)}"'
         if name.trigger:
             words = f'trigger "{shown(name.trigger)}"' + (f", {words}" if name.class_ else "")
-        lines += _wrapped(f'folder "{shown(name.path.name)}": {name.repeats} {_s("repeat", name.repeats)}, {words}')
+        lines += wrapped(f'folder "{shown(name.path.name)}": {name.repeats} {_s("repeat", name.repeats)}, {words}')
     if report.repeats_sentence:
-        lines += _wrapped(report.repeats_sentence)
+        lines += wrapped(report.repeats_sentence)
     return lines
 
 
@@ -89,47 +72,8 @@ def _caption_sentence(report: CheckReport) -> str:
     return f'captions: {found:,} found, {missing:,} missing (these train with "<instance> <class>")'
 
 
-def _pictures(report: CheckReport) -> list[str]:
-    train = [line for line in report.lines if line.picture.role == "train"]
-    classes = [line for line in report.lines if line.picture.role == "class"]
-    if not train and not classes:
-        return []
-    lines = [_row("picture", "size", "Mpx", "bucket", "cut", "")]
-    for line in train:
-        lines.extend(_picture_rows(line))
-    # Class pictures come in hundreds; only those that lose much are worth a line.
-    worst = [line for line in classes if line.fit.loss > 0.1]
-    if classes:
-        lines += _wrapped(f"class pictures: {len(classes):,}, of which {len(worst):,} lose more than 10 % to the cut")
-        for line in sorted(worst, key=lambda line: -line.fit.loss)[:10]:
-            lines.extend(_picture_rows(line))
-    return lines
-
-
-def _picture_rows(line: PictureLine) -> list[str]:
-    picture = line.picture
-    remark = (
-        "held out" if line.held_out
-        else f"enlarged {line.fit.scale:.2f}x" if line.upscaled
-        else "small" if line.small
-        else ""
-    )  # fmt: skip
-    row = _row(
-        picture.name,
-        f"{picture.width} x {picture.height}",
-        f"{picture.width * picture.height / 1e6:.1f}",
-        f"{line.bucket[0]} x {line.bucket[1]}",
-        _percent(line.fit.loss),
-        remark,
-    )
-    return [row, *(text for note in picture.notes for text in _wrapped(shown(note), "    "))]
-
-
-def _row(name: str, size: str, pixels: str, bucket: str, cut: str, remark: str) -> str:
-    return f"{_cell(shown(name), _NAME)} {size:>13} {pixels:>5} {bucket:>11} {cut:>4} {remark}".rstrip()
-
-
-def _bucket_table(report: CheckReport) -> list[str]:
+def bucket_table(report: CheckReport) -> list[str]:
+    """The buckets of the first epoch."""
     if not report.buckets:
         return []
     lines = [f"{'bucket':>11} {'pictures':>9} {'an epoch':>9} {'+ class':>8} {'batches':>8}  last batch"]
@@ -141,14 +85,15 @@ def _bucket_table(report: CheckReport) -> list[str]:
         )
     short = [line for line in report.buckets if line.short]
     if short:
-        lines += _wrapped(
+        lines += wrapped(
             f"{len(short):,} {_s('batch', len(short), 'batches')} an epoch run short; they train all the same, "
             "their gradient weighted to their true size"
         )
     return lines
 
 
-def _steps(report: CheckReport) -> list[str]:
+def step_lines(report: CheckReport) -> list[str]:
+    """From pictures to steps."""
     if not report.trainable:
         return []
     steps = report.steps
@@ -156,7 +101,7 @@ def _steps(report: CheckReport) -> list[str]:
     if report.accumulation > 1:
         micro += f", {report.accumulation} to a step"
     varied = f" ({min(steps.each):,} to {max(steps.each):,}, as class pictures take turns)"
-    return _wrapped(
+    return wrapped(
         f"an epoch: {micro} = {steps.per_epoch:,} {_s('step', steps.per_epoch)}"
         + (varied if len(set(steps.each[:-1])) > 1 else "")
         + f"; the training: {len(steps.each):,} {_s('epoch', len(steps.each))} = {steps.total:,} "
@@ -164,13 +109,10 @@ def _steps(report: CheckReport) -> list[str]:
     )
 
 
-def _warnings(report: CheckReport) -> list[str]:
-    return [line for sentence in report.warnings for line in _wrapped(sentence, "! ")]
-
-
-def _problems(report: CheckReport) -> list[str]:
+def problem_lines(report: CheckReport) -> list[str]:
+    """Files that take no part, and what is odd about others."""
     if not report.problems:
-        return ["No problems found."] if report.trainable else []
+        return []
     errors = [problem for problem in report.problems if problem.severity == "error"]
     warnings = [problem for problem in report.problems if problem.severity == "warning"]
     lines: list[str] = []
@@ -195,14 +137,15 @@ def _listed(problems: Sequence[Problem]) -> list[str]:
         kind = rest or name
         alike[kind] += 1
         if alike[kind] <= _ALIKE:
-            lines += _wrapped(problem.sentence, "- ")
+            lines += wrapped(problem.sentence, "- ")
     for kind, number in alike.items():
         if number > _ALIKE:
-            lines += _wrapped(f"and {number - _ALIKE:,} more, of which each is {kind}", "- ")
+            lines += wrapped(f"and {number - _ALIKE:,} more, of which each is {kind}", "- ")
     return lines
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as a table shows it."""
     return "0 %" if share <= 0 else "<1 %" if share < 0.01 else f"{share * 100:.0f} %"
 
 
@@ -210,7 +153,8 @@ def _s(word: str, count: int, plural: str = "") -> str:
     return word if count == 1 else plural or word + "s"
 
 
-def _wrapped(text: str, mark: str = "") -> list[str]:
+def wrapped(text: str, mark: str = "") -> list[str]:
+    """Lines of at most 80 columns after `mark`."""
     # File names must stay findable and copyable: one that is longer than the line stays in one piece.
     return textwrap.wrap(
         text, COLUMNS, initial_indent=mark, subsequent_indent=" " * len(mark), break_on_hyphens=False,
@@ -218,20 +162,20 @@ def _wrapped(text: str, mark: str = "") -> list[str]:
     )  # fmt: skip
 
 
-def _cell(text: str, width: int) -> str:
+def cell(text: str, width: int) -> str:
     """Text cut in its middle or padded to `width` terminal columns; East Asian wide characters take two."""
-    if _columns(text) <= width:
-        return text + " " * (width - _columns(text))
+    if columns_of(text) <= width:
+        return text + " " * (width - columns_of(text))
     tail = text
-    while _columns(tail) > width // 2:
+    while columns_of(tail) > width // 2:
         tail = tail[1:]
     head = text
-    while _columns(head) + 3 + _columns(tail) > width:
+    while columns_of(head) + 3 + columns_of(tail) > width:
         head = head[:-1]
-    return _cell(f"{head}...{tail}", width)
+    return cell(f"{head}...{tail}", width)
 
 
-def _columns(text: str) -> int:
+def columns_of(text: str) -> int:
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import re
 import stat
 import struct
@@ -96,6 +97,46 @@ def verify(path: str | Path, name: str | None = None) -> None:
             # At an eighth of the size the entropy coding is still read to its end, the costly rest is not done.
             image.draft(None, (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()
+
+
+@dataclass(frozen=True)
+class Small:
+    """A picture decoded no larger than it was needed: upright 8-bit RGB, `shrunk` times smaller than the file's pixels.
+
+    `luma_table` are a JPEG's 64 luminance quantisation steps, by which its quality is known; None for other formats.
+    """
+
+    image: Image.Image
+    shrunk: int
+    luma_table: tuple[int, ...] | None
+
+
+def open_small(
+    source: str | Path | bytes,
+    side: int,
+    background: tuple[int, int, int] = (255, 255, 255),
+    name: str | None = None,
+) -> Small:
+    """Decodes every byte, as `verify` does, and gives what was decoded: a JPEG shrunk 1, 2, 4 or 8 times.
+
+    The short side of what comes back is at least `side`, where the picture has that many pixels. A colour profile is
+    applied only where the colours would be wrong without it (CMYK): what is measured here does not depend on it.
+    """
+    from engine.dataset.colours import to_rgb
+
+    called = shown(name if name is not None else "picture data" if isinstance(source, bytes) else source)
+    with _opened(source, called) as image:
+        turn = _transposition(image)
+        width, tables = image.width, getattr(image, "quantization", None) or {}
+        if image.format in {"JPEG", "MPO"}:
+            by = max(1.0, min(image.size) / side)
+            image.draft(None, (math.ceil(image.width / by), math.ceil(image.height / by)))
+        image.load()
+        if image.mode == "RGB":
+            image.info.pop("icc_profile", None)
+        rgb = to_rgb(image if turn is None else image.transpose(turn), background)
+        luma = tuple(tables[0]) if image.format in {"JPEG", "MPO"} and 0 in tables else None
+        return Small(rgb, max(1, round(width / image.width)), luma)
 
 
 def cut(image: Image.Image, fit: Fit) -> Image.Image:

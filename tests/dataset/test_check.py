@@ -9,12 +9,16 @@ import pytest
 
 from engine.dataset.buckets import BucketRules
 from engine.dataset.captions import CaptionRules
-from engine.dataset.check import check_dataset
-from engine.dataset.check_text import report_lines, to_json
+from engine.dataset.check import CheckReport, check_dataset
+from engine.dataset.check_text import bucket_table, problem_lines, step_lines, to_json, totals
 from engine.dataset.scan import Dataset, Folder, scan
 
 RULES = BucketRules(1024, 64, 512, 2048)
 SMALL = BucketRules(64, 8, 32, 128)
+
+
+def report_lines(report: CheckReport) -> list[str]:
+    return [*totals(report), *bucket_table(report), *step_lines(report), *problem_lines(report)]
 
 
 def scanned(*folders: Path, classes: Path | None = None) -> Dataset:
@@ -31,7 +35,7 @@ def test_the_reference_photographs(shared_data: Path) -> None:
     assert report.steps.per_epoch == 200 and report.steps.total == 2000 and report.problems == ()
     text = "\n".join(report_lines(report))
     assert "5 MPO" in text and "an epoch: 200 batches of 1 = 200 steps; the training: 10 epochs = 2,000 steps" in text
-    assert "5 pictures have no caption, which matters for an object" in text and "No problems found." in text
+    assert any("5 pictures have no caption, which matters for an object" in said for said in report.warnings)
 
 
 def test_small_pictures_are_named(shared_data: Path) -> None:
@@ -40,9 +44,9 @@ def test_small_pictures_are_named(shared_data: Path) -> None:
         "01.jpg": (832, 832), "03.jpg": (640, 640),
     }  # fmt: skip
     assert any("2 pictures train well below the resolution" in said for said in report.warnings)
-    enlarged = check_dataset(scanned(shared_data / "dreambooth" / "teapot"), BucketRules(1024, 64, 512, 2048,
-                                                                                         upscale=True))  # fmt: skip
-    assert "enlarged 1.46x" in "\n".join(report_lines(enlarged))  # 1024 / 703
+    upscaling = BucketRules(1024, 64, 512, 2048, upscale=True)
+    enlarged = check_dataset(scanned(shared_data / "dreambooth" / "teapot"), upscaling)
+    assert "up to 1.46 times" in " ".join(enlarged.warnings)  # 1024 / 703
 
 
 def test_buckets_batches_and_the_short_ones(tmp_path: Path, photograph) -> None:
@@ -86,7 +90,7 @@ def test_pictures_that_fit_no_bucket_are_named(tmp_path: Path, photograph) -> No
 def test_holding_out_too_many_is_said(tmp_path: Path, photograph) -> None:
     photograph(tmp_path / "a.png")
     report = check_dataset(scanned(tmp_path), SMALL, hold_out=3)
-    assert report.trainable and "pictures.hold_out = 3 leaves nothing to train" in report.warnings[0]
+    assert report.trainable and "pictures.hold_out = 3 leaves nothing to train" in (report.hold_out_problem or "")
 
 
 def test_the_text_is_plain_and_narrow_whatever_the_names(tmp_path: Path, photograph) -> None:
@@ -100,7 +104,6 @@ def test_the_text_is_plain_and_narrow_whatever_the_names(tmp_path: Path, photogr
     assert all(line.isprintable() for line in lines), lines
     # Only a name that is longer than a line by itself may make one longer.
     assert all(len(line) <= 80 or max(map(len, line.split())) > 70 for line in lines), lines
-    assert any("写真" in line and "..." in line for line in lines)
     again = json.loads(json.dumps(to_json(report)))
     assert again["trainable"] is True and len(again["lines"]) == 4
     assert again["steps"]["total"] == report.steps.total

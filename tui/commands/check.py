@@ -1,41 +1,149 @@
-"""`lorasmith check FOLDER`: everything that would happen to these pictures, before anything is trained."""
+"""`lorasmith check FOLDER` or PLAN: what these pictures and words will do to the LoRA, before anything is trained."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+import time
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 
-from engine.dataset.buckets import bucket_rules
-from engine.dataset.captions import CaptionRules
-from engine.dataset.check import check_dataset
-from engine.dataset.check_text import report_lines, to_json
-from engine.dataset.scan import Folder, scan
-from engine.plan import Pictures
-from tui.text import say, say_json
+from engine.dataset.health.figures import Health
+from engine.dataset.health.request import VERB, NoRoom, answer, check_run
+from engine.errors import DatasetError, shown
+from engine.plan import ClassFolder, PictureFolder, Pictures, Plan
+from engine.plan_file import read_plan, with_changes
+from engine.runs.control import request
+from engine.runs.events import Event, EventReader
+from engine.runs.folder import RunFolder
+from engine.runs.launch import Refused, start_engine
+from engine.runs.lock import lock_holder
+from engine.runs.summary import read_summary
+from tui.follow import Interrupts
+from tui.text import duration, plain, say, say_json
+
+_LOOK_SECONDS = 0.05
+_INTERRUPTED = 130
 
 
 def check(asked: Namespace) -> int:
-    """Prints the report; exit code 1 where there is nothing to train with."""
-    folders = [Folder(Path(name).expanduser().absolute(), asked.repeats) for name in asked.folders]
-    folders += [Folder(Path(name).expanduser().absolute(), 1, "class") for name in asked.class_folder]
-    dataset = scan(folders, CaptionRules(), _counter())
-    report = check_dataset(dataset, bucket_rules(Pictures(resolution=asked.resolution)), asked.batch, kind=asked.kind)
+    """Has the engine look, and prints the report; exit code 1 where there is nothing to train with."""
+    plan = _plan(asked)
+    run, temporary = _run_for(plan)
+    try:
+        start_engine(run, VERB)
+        with Interrupts() as interrupts:
+            if not _wait(run, interrupts):
+                return _INTERRUPTED
+        health = answer(run)
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
     if asked.json:
-        say_json(to_json(report))
+        say_json(as_object(health))
     else:
-        say("\n".join(report_lines(report)), raw=True)
-    return 0 if report.trainable else 1
+        say("\n".join(health.report), raw=True)
+    return 0 if health.trainable else 1
 
 
-def _counter() -> Callable[[int, int], None] | None:
-    """Counts pictures in a terminal's last line, which is cleared at the end; elsewhere it says nothing."""
-    if not sys.stderr.isatty():
-        return None
+def as_object(health: Health) -> dict[str, object]:
+    """The report for a program: the training's arithmetic at the top, as ever, and all of the health beside it."""
+    own = {key: value for key, value in plain(health).items() if key not in {"check", "report"}}
+    return health.check | {"health": own}
 
-    def report(done: int, total: int) -> None:
-        end = "\r\x1b[K" if done == total else ""
-        print(f"\rreading the pictures {done}/{total}{end}", end="", file=sys.stderr, flush=True)
 
-    return report
+def _plan(asked: Namespace) -> Plan:
+    """The plan that is named, or one of the folders that are named, with what the command says besides."""
+    paths = [Path(name).expanduser().absolute() for name in asked.folders]
+    if len(paths) == 1 and paths[0].suffix.lower() == ".toml" and not paths[0].is_dir():
+        plan = read_plan(asked.folders[0])
+    else:
+        plan = Plan(pictures=Pictures(folders=tuple(PictureFolder(str(path)) for path in paths)))
+    classes = (ClassFolder(str(Path(name).expanduser().absolute())) for name in asked.class_folder)
+    changes = {
+        "subject.kind": asked.kind,
+        "subject.instance_prompt": asked.trigger,
+        "subject.class_prompt": asked.class_prompt,
+        "pictures.resolution": asked.resolution,
+        "length.batch_size": asked.batch,
+        "regularization.folders": (*plan.regularization.folders, *classes),
+    }
+    if asked.repeats:
+        changes["pictures.folders"] = tuple(PictureFolder(one.path, asked.repeats) for one in plan.pictures.folders)
+    return with_changes(plan, {key: value for key, value in changes.items() if value is not None})
+
+
+def _run_for(plan: Plan) -> tuple[RunFolder, Path | None]:
+    """The check's run folder; where lorasmith's own place has no room, one that is deleted afterwards."""
+    try:
+        return check_run(plan), None
+    except NoRoom as error:
+        try:
+            temporary = Path(tempfile.mkdtemp(prefix="lorasmith-"))
+        except OSError:
+            raise error from None
+        return check_run(plan, temporary), temporary
+
+
+def _wait(run: RunFolder, interrupts: Interrupts) -> bool:
+    """Waits for the end, counting on a terminal's last line; False where the person stopped it.
+
+    Raises DatasetError with the engine's sentence where it failed.
+    """
+    reader, counter, heard = EventReader(run.events), _Counter(), 0
+    while True:
+        alive = lock_holder(run) is not None
+        for event in reader.poll():
+            if event.name == "stage":
+                counter.tell(event)
+            elif event.name == "warning":
+                counter.clear()
+                say(f"warning: {shown(event.get('text', ''))}", file=sys.stderr)
+            elif event.name == "finished":
+                counter.clear()
+                if event.get("outcome") == "failed":
+                    raise DatasetError(_why(event.get("reason"), event.get("hint")))
+                return event.get("outcome") == "ok"
+        if not alive:
+            counter.clear()
+            summary = read_summary(run)
+            raise Refused(f"the check died: {shown(summary.reason or 'not said')}")
+        if interrupts.count > heard:
+            heard = interrupts.count
+            request(run, "stop", now=True)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _why(reason: object, hint: object) -> str:
+    return f"{shown(reason or 'the check failed')}" + (f"; {shown(hint)}" if hint else "")
+
+
+class _Counter:
+    """A terminal's last line: what is done, how many of how many, how fast, how long still. Elsewhere nothing."""
+
+    def __init__(self) -> None:
+        self._shows = sys.stderr.isatty()
+        self._first: tuple[str, float, int] | None = None
+
+    def tell(self, event: Event) -> None:
+        name, done, total = str(event.get("name", "")), event.get("done"), event.get("total")
+        if not self._shows:
+            return
+        text = shown(name)
+        if isinstance(done, int) and isinstance(total, int):
+            text += f" {done}/{total}{self._pace(name, done, total, event.elapsed)}"
+        print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
+
+    def _pace(self, name: str, done: int, total: int, elapsed: float) -> str:
+        if self._first is None or self._first[0] != name:
+            self._first = (name, elapsed, done)
+        seconds, more = elapsed - self._first[1], done - self._first[2]
+        if seconds < 1 or more < 1:
+            return ""
+        rate = more / seconds
+        return f", {rate:.0f}/s, {duration((total - done) / rate)} left" if done < total else ""
+
+    def clear(self) -> None:
+        if self._shows:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,194 @@
+"""One picture's figures and its thumbnail, out of one decode that also proves the file whole."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.dataset.health.figures import Measures
+from engine.dataset.health.hashing import perceptual_hash
+from engine.dataset.picture import Small, open_small
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+VERSION = 1  # of the figures below: a change of how they are measured makes the kept ones unknown
+DECODED = 1024  # short side that a JPEG is decoded to at least: an SDXL bucket's
+SHARP_AT = 512  # short side that sharpness is measured at, since the Laplacian depends on the scale
+THUMB = 256  # short side of the thumbnail that pictures are compared by
+LONGEST_THUMB = 1024
+_TILES = 4
+_FULL_WHITE = 254
+# The luminance table of the JPEG standard's annex K at quality 50; its sum is what qualities are told by.
+_ANNEX_K_SUM = 3679
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures, and a JPEG of the picture at a short side of 256 by which the set is compared."""
+
+    measures: Measures
+    thumbnail: bytes
+
+
+def measure(path: Path, background: tuple[int, int, int], name: str) -> Measured:
+    """Measures a picture file; DatasetError with one sentence where it is damaged, cut off or gone."""
+    import numpy as np
+
+    small = open_small(path, DECODED, background, name)
+    grey_image = small.image.convert("L")
+    grey = np.asarray(grey_image)
+    sharpness = tile_sharpness(_scaled(grey_image, SHARP_AT))
+    shades = np.bincount(grey.ravel(), minlength=256) / grey.size
+    rising = np.cumsum(shades)
+    side, share = border(np.asarray(small.image))
+    first, mirrored = perceptual_hash(small.image)
+    figures = Measures(
+        sharpness=round(sharpness, 1),
+        detail=_detail(grey_image, sharpness),
+        dark=round(int(np.searchsorted(rising, 0.99)) / 255, 3),
+        light=round(int(np.searchsorted(rising, 0.05)) / 255, 3),
+        clipped=round(_clipped(grey), 4),
+        # Two neighbouring shades: a flat picture that was saved as a JPEG has not one value exactly.
+        blank=round(float((shades[:-2] + shades[1:-1] + shades[2:]).max()), 4),
+        border=round(share, 4),
+        border_sides=side,
+        jpeg_quality=jpeg_quality(small.luma_table),
+        blocks=_blocks(grey, small),
+        phash=first,
+        phash_mirrored=mirrored,
+    )
+    return Measured(figures, _thumbnail(small.image))
+
+
+def tile_sharpness(image: Image.Image) -> float:
+    """Variance of the Laplacian (4 neighbours, as cv2.Laplacian with ksize 1) in the sharpest of 4 x 4 tiles.
+
+    Of the sharpest tile, since a soft background is no fault (Pech-Pacheco et al. 2000 for the measure).
+    """
+    import numpy as np
+
+    grey = np.asarray(image, dtype=np.float32)
+    if min(grey.shape) < 2 * _TILES:
+        return 0.0
+    edges = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1] - 4 * grey[1:-1, 1:-1]
+    rows, columns = np.array_split(edges, _TILES), range(_TILES)
+    return max(float(np.array_split(row, _TILES, axis=1)[at].var()) for row in rows for at in columns)
+
+
+def jpeg_quality(luma_table: tuple[int, ...] | None) -> int | None:
+    """The quality (1 to 100) whose standard table weighs as much as this one; None without a table.
+
+    The Independent JPEG Group's scale: the standard's table times 50 / quality below 50, times 2 - quality / 50 above.
+    """
+    if luma_table is None:
+        return None
+    scale = sum(luma_table) / _ANNEX_K_SUM
+    return round(min(100.0, max(1.0, 50 / scale if scale > 1 else 100 - 50 * scale)))
+
+
+def border(pixels: np.ndarray) -> tuple[str, float]:
+    """Bars or a frame of one colour at opposite sides: which sides, and what share of the picture they take.
+
+    A plain ground behind the subject is no border: a bar ends at a straight line where most of the row changes.
+    `pixels` is [height, width, 3] in 8 bits.
+    """
+    height, width = pixels.shape[:2]
+    bars = {}
+    for side, strip in (
+        ("above", pixels),
+        ("below", pixels[::-1]),
+        ("left", pixels.swapaxes(0, 1)),
+        ("right", pixels[:, ::-1].swapaxes(0, 1)),
+    ):
+        bars[side] = _bar(strip)
+    found = [pair for pair in (("above", "below"), ("left", "right")) if all(bars[side] for side in pair)]
+    share = 1.0
+    for pair in found:
+        thick = sum(bars[side] for side in pair)
+        share *= 1 - thick / (height if pair[0] == "above" else width)
+    names = "all round" if len(found) == 2 else " and ".join(found[0]) if found else ""
+    return names, 1 - share
+
+
+def _bar(rows: np.ndarray) -> int:
+    """How many of the first rows are one colour and end at a straight line; 0 where there is no such bar."""
+    import numpy as np
+
+    length = len(rows)
+    colour = np.median(rows[0], axis=0)
+    # Every fourth pixel of a row will do, and the picture's first half.
+    part = np.abs(rows[: length // 2, ::4].astype(np.int16) - colour.astype(np.int16)).max(axis=2)
+    differs = part > 12
+    other = differs.mean(axis=1)
+    if other[0] > 0.02:
+        return 0
+    over = np.flatnonzero(other > 0.02)
+    if not len(over):
+        return 0
+    end = int(over[0])
+    # A bar's edge may be blurred over a few rows.
+    return end if end >= max(2, length // 200) and other[end : end + 4].max() > 0.6 else 0
+
+
+def _scaled(grey: Image.Image, side: int) -> Image.Image:
+    """The picture at this short side; a smaller one stays as it is."""
+    from PIL import Image as pillow
+
+    scale = side / min(grey.size)
+    if scale >= 1:
+        return grey
+    width, height = (max(1, round(length * scale)) for length in grey.size)
+    return grey.resize((width, height), pillow.Resampling.BOX)
+
+
+def _detail(grey: Image.Image, at_512: float) -> float | None:
+    """How much of the sharpness is left at 1024: near 1 in a sharp photograph, below 0.2 in one enlarged from 512."""
+    if min(grey.size) < 1000 or at_512 <= 0:
+        return None
+    return round(tile_sharpness(_scaled(grey, DECODED)) / at_512, 3)
+
+
+def _clipped(grey: np.ndarray) -> float:
+    """Share of fully white pixels; 0 where they are the plain ground, filling three of the picture's four sides."""
+    white = grey >= _FULL_WHITE
+    share = float(white.mean())
+    if share == 0:
+        return 0.0
+    rim = max(1, min(grey.shape) // 50)
+    sides = (white[:rim], white[-rim:], white[:, :rim], white[:, -rim:])
+    return 0.0 if sum(float(side.mean()) > 0.6 for side in sides) >= 3 else share
+
+
+def _blocks(grey: np.ndarray, small: Small) -> float | None:
+    """How much larger steps are over JPEG's 8-pixel edges than between them, the smaller of across and down.
+
+    1 is none. Only in a picture decoded at its own size: shrunk by half, the blocks are as good as gone.
+    """
+    import numpy as np
+
+    if small.shrunk > 1 or min(grey.shape) < 64:
+        return None
+    found = []
+    values = grey.astype(np.int16)
+    for axis in (0, 1):
+        steps = np.abs(np.diff(values, axis=axis)).mean(axis=1 - axis)
+        by_place = steps[: len(steps) // 8 * 8].reshape(-1, 8).mean(axis=0)
+        within = float(np.median(by_place[:7]))
+        if within < 0.05:
+            return None  # flat colours: no steps to compare with
+        found.append(float(by_place[7]) / within)
+    return round(min(found), 2)
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    from PIL import Image as pillow
+
+    scale = min(1.0, THUMB / min(image.size), LONGEST_THUMB / max(image.size))
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    held = io.BytesIO()
+    image.resize((width, height), pillow.Resampling.BOX).save(held, "JPEG", quality=90)
+    return held.getvalue()

@@ -1,0 +1,74 @@
+"""What small models see that figures do not, where their weights are on this machine. Nothing is fetched here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engine.dataset.health.cache import Cache
+from engine.dataset.health.copies import Shot
+from engine.dataset.health.judge import Seen
+from engine.dataset.health.people import Person, look_at_people
+from engine.dataset.health.sameness import opened
+from engine.errors import LorasmithError, shown
+from engine.plan import Plan
+
+if TYPE_CHECKING:
+    from engine.vision.faces import FaceReader
+
+_BATCH = 16
+
+
+def with_vectors(shots: Sequence[Shot], cache: Cache, stage: Callable[..., None]) -> tuple[list[Shot], str]:
+    """The shots with the copy detector's vectors, kept in the cache; without it as they are, and a sentence on that."""
+    from engine.vision.models import installed
+
+    source = installed("copies")
+    if source is None:
+        return list(shots), (
+            "cut-outs that were also turned, recoloured or edited: the copy detector (sscd) finds those, once its "
+            "weights are on this machine; plain copies, mirrored ones and cut-outs were looked for."
+        )
+    digests = [shot.picture.digest for shot in shots]
+    rows = cache.vectors(source.name, digests)
+    missing = list({shot.picture.digest: shot for shot in shots if shot.picture.digest not in rows}.values())
+    if missing:
+        try:
+            from engine.vision.encoder import open_encoder
+
+            encoder = open_encoder(source)
+            for start in range(0, len(missing), _BATCH):
+                stage("comparing with the copy detector", start, len(missing))
+                some = missing[start : start + _BATCH]
+                vectors = encoder.embed([opened(shot.thumbnail) for shot in some])
+                for shot, vector in zip(some, vectors, strict=True):
+                    rows[shot.picture.digest] = vector
+                    cache.keep_vector(source.name, shot.picture.digest, vector)
+        except LorasmithError as error:
+            return list(shots), f"copies by the copy detector ({shown(error)})"
+    return [replace(shot, vector=rows[shot.picture.digest]) for shot in shots], ""
+
+
+def people(
+    train: Sequence[Seen], plan: Plan, stage: Callable[..., None]
+) -> tuple[list[Person | None], FaceReader | None, str]:
+    """Every picture's faces and the reader that saw them; without a reader, a sentence on that."""
+    from engine.vision.models import installed
+
+    source = installed("faces")
+    if source is None:
+        return [], None, (
+            "faces, clothes and framing: they need the face reader's weights on this machine, which "
+            "`lorasmith words` fetches with your consent."
+        )  # fmt: skip
+    try:
+        from engine.vision.faces import open_faces
+
+        reader = open_faces(source)
+        colour = plan.pictures.background
+        background = (int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16))
+        seen = look_at_people(train, reader, background, lambda done, total: stage("looking for faces", done, total))
+    except LorasmithError as error:
+        return [], None, f"faces, clothes and framing ({shown(error)})"
+    return seen, reader, ""

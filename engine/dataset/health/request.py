@@ -1,0 +1,87 @@
+"""Asking for a health check and reading its answer: what the terminal uses. Light; nothing is measured here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tomllib
+from pathlib import Path
+
+from engine.dataset.health.figures import Health, read_health
+from engine.errors import PlanError, RunError, shown
+from engine.plan import Plan
+from engine.plan_file import plan_from_text, write_plan
+from engine.runs.folder import RunFolder, create_run, home
+from engine.runs.lock import lock_holder
+
+VERB = "health"
+_HEAD = f'kind = "{VERB}"\n\n'
+
+
+class NoRoom(RunError):
+    """The check's run folder cannot be made where checks are kept; elsewhere it might be."""
+
+
+def health_toml(plan: Plan) -> str:
+    """The job.toml of a check: the plan whose pictures are looked at (its folders, words, kind, resolution ...)."""
+    return _HEAD + write_plan(plan)
+
+
+def read_request(run: RunFolder) -> Plan:
+    """The plan in a check's job.toml. PlanError where it is none."""
+    try:
+        text = run.job.read_text("utf-8")
+        kind = tomllib.loads(text).get("kind")
+    except (OSError, ValueError) as error:
+        raise PlanError(f"{shown(run.job)} cannot be read as TOML ({error}): run the check again.") from error
+    if kind != VERB or not text.startswith(_HEAD):
+        raise PlanError(f"{shown(run.job)} is no request for a health check: run the check again.")
+    return plan_from_text(text.removeprefix(_HEAD), run.job)
+
+
+def checks_folder() -> Path:
+    """Where checks are kept, apart from the runs: one for each set of folders, made anew each time."""
+    return home() / "checks"
+
+
+def check_run(plan: Plan, parent: Path | None = None) -> RunFolder:
+    """A run folder for a check of this plan's pictures, ready to be started with the verb "health".
+
+    The same folders get the same run folder, whose former answer goes. RunError where one is being checked at this
+    moment; NoRoom (one, too) where its folder cannot be made.
+    """
+    text = health_toml(plan)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise RunError("a folder's name is not UTF-8, which a plan cannot hold: rename it") from None
+    parent = checks_folder() if parent is None else parent
+    name = check_name(plan)
+    former = RunFolder(parent / name)
+    if former.path.is_dir():
+        if lock_holder(former) is not None:
+            raise RunError("these pictures are being checked at this moment, in another terminal: wait for its end")
+        # Renamed before it is deleted, so that nobody meets half a run folder.
+        gone = parent / f".{name}-{os.getpid()}"
+        try:
+            former.path.rename(gone)
+        except OSError as error:
+            raise NoRoom(f"cannot make room in {shown(parent)} ({error.strerror}): look at that folder") from error
+        shutil.rmtree(gone, ignore_errors=True)
+    try:
+        return create_run(name, text, kind=VERB, parent=parent, exact=True)
+    except RunError as error:
+        raise NoRoom(str(error)) from error
+
+
+def check_name(plan: Plan) -> str:
+    """The name of a check's run folder: a digest of the folders it looks at."""
+    folders = [*plan.pictures.folders, *plan.regularization.folders]
+    paths = "\0".join(os.path.realpath(Path(folder.path).expanduser()) for folder in folders)
+    return hashlib.sha256(paths.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def answer(run: RunFolder) -> Health:
+    """What a finished check found. RunError where it has not finished."""
+    return read_health(run.path / "health.json")
