@@ -106,9 +106,7 @@ class TransformersEncoder:
         try:
             AutoConfig.from_pretrained(folder, local_files_only=True)
             self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype=self._dtype
-            )
+            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=self._dtype)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise LorasmithError(

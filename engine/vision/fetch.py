@@ -57,9 +57,7 @@ def _wanted(hub: HubFiles, files: Mapping[str, RemoteFile]) -> list[RemoteFile]:
     wanted = [files[name] for name in _TRANSFORMERS_FILES if name in files]
     if "model.safetensors" in files:
         return [*wanted, files["model.safetensors"]]
-    shards = [
-        file for name, file in files.items() if name.startswith("model-") and name.endswith(".safetensors")
-    ]
+    shards = [file for name, file in files.items() if name.startswith("model-") and name.endswith(".safetensors")]
     index = files.get("model.safetensors.index.json")
     if index is None or not shards:
         raise LorasmithError(f"{shown(hub.repo)} on the hub holds no model.safetensors; name another model.")

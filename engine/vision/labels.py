@@ -27,8 +27,7 @@ class Labeller:
         logits = run_lite0(self._network, images, logits=True)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True)) if len(logits) else logits
         shares = powers / powers.sum(axis=1, keepdims=True)
-        names = label_names()
-        return [[(names[at], float(row[at])) for at in np.argsort(-row)[:top]] for row in shares]
+        return [_named(row)[:top] for row in shares]
 
 
 def open_labeller(spec: str | Path | ModelSource, report=None) -> Labeller:
@@ -39,6 +38,14 @@ def open_labeller(spec: str | Path | ModelSource, report=None) -> Labeller:
 
         source = fetch_model(source, report)
     return Labeller(source)
+
+
+def _named(shares: np.ndarray) -> list[tuple[str, float]]:
+    """Names with their shares, best first; the two pairs of classes that share a name are one."""
+    named: dict[str, float] = {}
+    for name, share in zip(label_names(), shares, strict=True):
+        named[name] = named.get(name, 0.0) + float(share)
+    return sorted(named.items(), key=lambda item: -item[1])
 
 
 @cache

@@ -71,7 +71,7 @@ class Block(nn.Module):
 
 
 class Lite0(nn.Module):
-    """Pictures [n, 3, 224, 224] in; `features` gives [n, 1280], `forward` the logits of ImageNet's classes [n, 1000]."""
+    """Pictures [n, 3, 224, 224]; `features` gives [n, 1280], `forward` the logits of ImageNet's classes [n, 1000]."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor]) -> None:
         super().__init__()
