@@ -29,6 +29,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def offline_models() -> Path:
+    """The folder of small models, and of pictures to try them on, that `.ci/models FOLDER` makes."""
+    folder = Path(os.environ.get("LORASMITH_OFFLINE_MODELS") or "")
+    if not (folder / "efficientnet-lite0").is_dir():
+        missing("needs the small models: run `.ci/models FOLDER` and set LORASMITH_OFFLINE_MODELS to that folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A base of the SDXL classes small enough that a step takes milliseconds; it draws nothing."""
     from engine.base.tiny import tiny_base_folder
