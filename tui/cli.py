@@ -224,6 +224,55 @@ def _draw(parser: Parser) -> None:
     parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
 
 
+def _inspect(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a LoRA of kohya's, diffusers' or peft's format")
+    _json(parser)
+
+
+def _resize(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the LoRA to make smaller")
+    parser.add_argument("--keep", type=_share, metavar="X", help="share of each update to keep, e.g. 0.95")
+    parser.add_argument("--rank", type=_positive, metavar="N", help="the new rank; with --keep, the most it may be")
+    _rewriting(parser)
+
+
+def _merge(parser: Parser) -> None:
+    parser.add_argument("files", nargs="+", type=_weighted, metavar="FILE[:WEIGHT]", help="LoRAs to add up (weight 1)")
+    parser.add_argument("--rank", type=_positive, metavar="N", help="cut the sum to this rank (else nothing is lost)")
+    _rewriting(parser)
+
+
+def _rewriting(parser: Parser) -> None:
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="the file to write")
+    parser.add_argument("--precision", choices=("fp16", "bf16", "fp32"), help="of the weights (as they were)")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+    _json(parser)
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and up to 1, such as 0.95")
+    return share
+
+
+def _weighted(text: str) -> tuple[Path, float]:
+    """`style.safetensors:0.6` as file and weight; a file whose name ends like that counts as a file."""
+    name, colon, number = _named(text).rpartition(":")
+    if colon and name and not Path(text).expanduser().exists():
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = float("nan")
+        if not -100 <= weight <= 100:
+            raise argparse.ArgumentTypeError(f"'{number}' behind the colon of '{text}' is no weight, such as 0.6")
+        return Path(name), weight
+    return Path(text), 1.0
+
+
 def _side(text: str) -> int:
     from engine.plan_checks import SDXL_SIDES
 
@@ -273,6 +322,11 @@ MAKING = (
     Verb("train", "train PLAN [--detach]", "train; goes on when the connection drops",
          "tui.commands.train:train", _train),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw", _draw),
+    Verb("inspect", "inspect FILE", "what a LoRA file is", "tui.commands.lora:inspect", _inspect),
+    Verb("resize", "resize FILE --rank N --to OUT", "a LoRA with fewer ranks",
+         "tui.commands.lora:resize", _resize),
+    Verb("merge", "merge FILE[:WEIGHT] ... --to OUT", "several LoRAs as one",
+         "tui.commands.lora:merge", _merge),
     Verb("doctor", "doctor", "what works on this machine and what to do", "tui.commands.doctor:doctor", _json),
     Verb("lab", "lab [JOB.toml]", "make the demo's base anew (hours)", "tui.commands.train:lab", _lab),
     Verb("bench", "bench", "measure this machine", "tui.commands.tools:bench", _bench),
