@@ -35,10 +35,12 @@ from typing import Generic, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.timer import Timer
 from textual.widgets import Input, TextArea
 
 from tui.screen import HouseScreen
+from tui.watch.boards import wrap
 from tui.widgets.board import Board, Row
 
 Draft = TypeVar("Draft")
@@ -68,9 +70,13 @@ class Journey(Generic[Draft]):
     def missing(self, at: int) -> str:
         return self.steps[at].missing(self.draft)
 
+    def done(self, at: int) -> bool:
+        """Whether a step is over with; a way with steps that want nothing may ask for more than that."""
+        return not self.missing(at)
+
     def first_open(self) -> int:
-        """Where to take it up again: the first step that wants something, or the last."""
-        return next((at for at in range(len(self.steps)) if self.missing(at)), len(self.steps) - 1)
+        """Where to take it up again: the first step that is not over with, or the last."""
+        return next((at for at in range(len(self.steps)) if not self.done(at)), len(self.steps) - 1)
 
     def screen(self, at: int) -> StepScreen[Draft]:
         return self.steps[at].screen(self, at)
@@ -90,7 +96,7 @@ class Rail(Board):
     def rows(self, width: int, height: int) -> Iterable[Row]:
         row: list[tuple[str, str]] = []
         for at, step in enumerate(self.journey.steps):
-            mine, done = at == self.at, not self.journey.missing(at)
+            mine, done = at == self.at, self.journey.done(at)
             mark, ink = ("▸", "accent") if mine else ("✓", "good") if done else ("·", "muted")
             row += [(f" {at + 1}", "key"), (mark, ink)]
             row.append((step.title, "strong" if mine else "plain" if done else "muted"))
@@ -98,10 +104,10 @@ class Rail(Board):
 
 
 class Missing(Board):
-    """The one line that says what is still missing, or that the step is complete."""
+    """Says what is still missing, or that the step is complete; a long sentence takes a second line."""
 
     DEFAULT_CSS = """
-    Missing { height: 1; dock: bottom; margin-bottom: 1; }
+    Missing { height: auto; max-height: 2; dock: bottom; margin-bottom: 1; }
     """
 
     def __init__(self) -> None:
@@ -111,11 +117,24 @@ class Missing(Board):
     def show(self, words: str, *, asked: bool = False) -> None:
         """`asked`: the person wanted to go on, so that it is said louder."""
         ready: Row = [(" ✓ ", "good"), ("n goes on", "muted")]
+        before = len(self._lines(self.size.width))
         self.words = [(" ! ", "warn"), (words, "bad" if asked else "plain")] if words else ready
+        if len(self._lines(self.size.width)) != before:
+            self.refresh(layout=True)
         self.redraw()
 
+    def _lines(self, width: int) -> list[Row]:
+        if not self.words:
+            return [()]
+        mark, (words, ink) = self.words
+        lines = wrap(words, max(20, width - 4))
+        return [[mark if at == 0 else ("   ", ""), (line, ink)] for at, line in enumerate(lines)]
+
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        return [self.words]
+        return self._lines(width)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return len(self._lines(width))
 
 
 class Field(Input):
