@@ -37,7 +37,7 @@ def _plain(value: Any) -> Any:
 
 
 def totals(report: CheckReport) -> list[str]:
-    """How many pictures of what, their captions, class pictures, kohya folders, repeats."""
+    """How many pictures of what, their captions, class pictures, kohya folders."""
     train = [line for line in report.lines if line.picture.role == "train"]
     held = sum(line.held_out for line in train)
     formats = Counter(line.picture.format for line in train)
@@ -60,8 +60,6 @@ def totals(report: CheckReport) -> list[str]:
         if name.trigger:
             words = f'trigger "{shown(name.trigger)}"' + (f", {words}" if name.class_ else "")
         lines += wrapped(f'folder "{shown(name.path.name)}": {name.repeats} {_s("repeat", name.repeats)}, {words}')
-    if report.repeats_sentence:
-        lines += wrapped(report.repeats_sentence)
     return lines
 
 
@@ -101,12 +99,13 @@ def step_lines(report: CheckReport) -> list[str]:
     if report.accumulation > 1:
         micro += f", {report.accumulation} to a step"
     varied = f" ({min(steps.each):,} to {max(steps.each):,}, as class pictures take turns)"
-    return wrapped(
+    sentence = (
         f"an epoch: {micro} = {steps.per_epoch:,} {_s('step', steps.per_epoch)}"
         + (varied if len(set(steps.each[:-1])) > 1 else "")
         + f"; the training: {len(steps.each):,} {_s('epoch', len(steps.each))} = {steps.total:,} "
         + _s("step", steps.total)
     )
+    return [*wrapped(sentence), *(wrapped(report.repeats_sentence) if report.repeats_sentence else [])]
 
 
 def problem_lines(report: CheckReport) -> list[str]:

@@ -1,8 +1,8 @@
 """Pictures that show the same shot: the same file, saved again, mirrored, or cut out of one another.
 
-Found by three means, each for what it can: the files' digests; the perceptual hash, confirmed on the thumbnails; and a
-cut-out by looking for the one thumbnail inside the other, or, where the copy detector's weights are on this machine,
-by its embedding.
+Found by four means, each for what it can: the files' digests; the perceptual hash, confirmed on the thumbnails; a
+cut-out by looking for the one thumbnail inside the other; and, where the copy detector's weights are on this machine,
+its embedding, which also knows pictures that were turned, recoloured or edited.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.dataset.health.figures import CopyGroup, Measures
-from engine.dataset.health.limits import COPY_ALIKE, COPY_COSINE, CUT_OUT_ALIKE, HASH_NEAR
+from engine.dataset.health.limits import (
+    COPY_ALIKE,
+    COPY_COSINE,
+    COPY_SUSPECTED,
+    CUT_OUT_ALIKE,
+    CUT_OUT_SUSPECTED,
+    HASH_NEAR,
+)
 from engine.dataset.scan import Picture
 from engine.errors import shown
 
@@ -72,10 +79,9 @@ def find_copies(shots: Sequence[Shot], stop: Callable[[], None] = lambda: None) 
     links: dict[tuple[int, int], str] = {}
     _same_files(shots, links)
     _same_hashes(shots, links)
+    _cut_outs(shots, links, stop)
     if all(shot.vector is not None for shot in shots):
-        _same_vectors(shots, links)
-    else:
-        _cut_outs(shots, links, stop)
+        _same_vectors(shots, links, stop)
     return tuple(_group(shots, members, links) for members in _components(len(shots), links))
 
 
@@ -110,17 +116,25 @@ def _agree(one: Shot, other: Shot, mirror: bool) -> bool:
     return float((one.square * turned).sum()) >= COPY_ALIKE.amber
 
 
-def _same_vectors(shots: Sequence[Shot], links: dict[tuple[int, int], str]) -> None:
+def _same_vectors(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Callable[[], None]) -> None:
+    """Pairs that the copy detector is sure of, and those it suspects and the thumbnails nearly prove.
+
+    Its word alone is not enough at the usual limit: two frames of one sitting come as near as a picture and its part.
+    """
     import numpy as np
 
     rows = np.stack([shot.vector for shot in shots if shot.vector is not None])
     alike = np.triu(rows @ rows.T, 1)
-    for one, other in np.argwhere(alike >= COPY_COSINE.amber):
-        links.setdefault((int(one), int(other)), _how_cut(shots[one], shots[other]))
-
-
-def _how_cut(one: Shot, other: Shot) -> str:
-    return "a cut-out" if _cut_out(one, other) or _cut_out(other, one) else "nearly the same shot"
+    suspected = np.argwhere(alike >= COPY_SUSPECTED.amber)
+    suspected = suspected[np.argsort(-alike[tuple(suspected.T)])][:_MOST_PAIRS]
+    for one, other in suspected.tolist():
+        stop()
+        if (one, other) in links:
+            continue
+        if alike[one, other] >= COPY_COSINE.amber:
+            links[one, other] = "nearly the same shot"
+        elif _cut_out_of_either(shots[one], shots[other], CUT_OUT_SUSPECTED.amber):
+            links[one, other] = "a cut-out"
 
 
 def _cut_outs(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Callable[[], None]) -> None:
@@ -134,13 +148,17 @@ def _cut_outs(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Ca
         pairs += [(float(shared[other]), at, int(other) + at + 1) for other in np.flatnonzero(shared >= 0.5)]
     for _, one, other in sorted(pairs, reverse=True)[:_MOST_PAIRS]:
         stop()
-        if (one, other) not in links and (_cut_out(shots[one], shots[other]) or _cut_out(shots[other], shots[one])):
+        if (one, other) not in links and _cut_out_of_either(shots[one], shots[other], CUT_OUT_ALIKE.amber):
             links[one, other] = "a cut-out"
 
 
-def _cut_out(part: Shot, whole: Shot) -> bool:
-    """Whether `part` lies in `whole`: at some scale and place both the greys and the edges agree."""
-    return any(cut_out_likeness(grey, whole.grey) >= CUT_OUT_ALIKE.amber for grey in (part.grey, part.grey[:, ::-1]))
+def _cut_out_of_either(one: Shot, other: Shot, limit: float) -> bool:
+    """Whether one picture lies in the other, straight or mirrored: at some scale and place greys and edges agree."""
+    return any(
+        cut_out_likeness(grey, whole.grey) >= limit
+        for part, whole in ((one, other), (other, one))
+        for grey in (part.grey, part.grey[:, ::-1])
+    )
 
 
 def cut_out_likeness(part: np.ndarray, whole: np.ndarray) -> float:
@@ -215,12 +233,12 @@ def _components(count: int, links: dict[tuple[int, int], str]) -> list[list[int]
 
 
 def _group(shots: Sequence[Shot], members: list[int], links: dict[tuple[int, int], str]) -> CopyGroup:
-    """The largest picture is kept, of equals the sharpest, then the one with a caption, then the first."""
+    """The largest picture is kept, of equals the least compressed, then one with a caption, then the first."""
 
-    def worth(at: int) -> tuple[int, float, bool, int]:
-        picture = shots[at].picture
-        sharp = shots[at].measures.sharpness
-        return picture.width * picture.height, sharp, picture.caption is not None, -at
+    def worth(at: int) -> tuple[int, int, bool, int]:
+        picture, quality = shots[at].picture, shots[at].measures.jpeg_quality
+        pixels = picture.width * picture.height
+        return pixels, 101 if quality is None else quality, picture.caption is not None, -at
 
     keep, *others = sorted(members, key=worth, reverse=True)
 

@@ -22,6 +22,7 @@ THUMB = 256  # short side of the thumbnail that pictures are compared by
 LONGEST_THUMB = 1024
 _TILES = 4
 _FULL_WHITE = 254
+_SAME_COLOUR = 12  # of 255: what a JPEG makes of one colour
 # The luminance table of the JPEG standard's annex K at quality 50; its sum is what qualities are told by.
 _ANNEX_K_SUM = 3679
 
@@ -119,19 +120,25 @@ def _bar(rows: np.ndarray) -> int:
     import numpy as np
 
     length = len(rows)
-    colour = np.median(rows[0], axis=0)
-    # Every fourth pixel of a row will do, and the picture's first half.
-    part = np.abs(rows[: length // 2, ::4].astype(np.int16) - colour.astype(np.int16)).max(axis=2)
-    differs = part > 12
-    other = differs.mean(axis=1)
-    if other[0] > 0.02:
+    colour = np.median(rows[0], axis=0).astype(np.int16)
+
+    def differing(some: np.ndarray) -> np.ndarray:
+        # Every fourth pixel of a row will do.
+        return (np.abs(some[:, ::4].astype(np.int16) - colour) > _SAME_COLOUR).any(axis=2).mean(axis=1)
+
+    if differing(rows[:1])[0] > 0.02:
         return 0
+    other = differing(rows[: length // 2])
     over = np.flatnonzero(other > 0.02)
     if not len(over):
         return 0
     end = int(over[0])
-    # A bar's edge may be blurred over a few rows.
-    return end if end >= max(2, length // 200) and other[end : end + 4].max() > 0.6 else 0
+    if end < max(2, length // 200) or other[end : end + 4].max() <= 0.6:  # an edge may be blurred over a few rows
+        return 0
+    # Painted stripes end as straight, but at another plain colour; behind a bar a picture begins.
+    behind = rows[min(end + 6, length - 1), ::4].astype(np.int16)
+    plain = np.abs(behind - np.median(behind, axis=0)).max(axis=1) <= _SAME_COLOUR
+    return 0 if plain.mean() > 0.9 else end
 
 
 def _scaled(grey: Image.Image, side: int) -> Image.Image:

@@ -219,10 +219,10 @@ def _missing(words: Words, names: Sequence[str], kind: str) -> Finding:
     else:
         what = f"{len(few):,} of {len(names):,} pictures {'has' if len(few) == 1 else 'have'} no caption "
         what += f"({some_names(few)}): all that {'it shows' if len(few) == 1 else 'they show'}"
+    which = f" This matters for {a} {kind}." if kind in _NO_CAPTION_MATTERS else ""
     return Finding(
         "missing", level,
-        f"{what} is learnt as part of the {kind}. Write a .txt beside each that says what may change"
-        + (f", which matters for {a} {kind}." if kind in _NO_CAPTION_MATTERS else "."),
+        f"{what} is learnt as part of the {kind}.{which} `lorasmith caption` writes captions to correct.",
         f"{len(few)} of {len(names)}", "any", "lorasmith", tuple(few),
     )  # fmt: skip
 

@@ -16,12 +16,14 @@ from engine.dataset.check_text import (
     wrapped,
 )
 from engine.dataset.health.figures import LEVELS, CopyGroup, Finding, Health, PictureHealth
+from engine.dataset.health.judge import some_names
 from engine.errors import shown
 
 _WIDTH = 80
-_LONGEST_NAME = 24
 _LISTED = 100  # pictures in the table; with more, only those with something against them
 _GROUPS = 10
+_FIGURES = 42  # columns between a name and its remarks
+_ROOM = 20  # columns that remarks get at least, where there are any
 
 
 def health_lines(health: Health, report: CheckReport) -> tuple[str, ...]:
@@ -31,7 +33,7 @@ def health_lines(health: Health, report: CheckReport) -> tuple[str, ...]:
         _table(health.pictures),
         _sayings(health),
         _copies(health.copies),
-        problem_lines(report),
+        [*problem_lines(report), *_notes(report)],
         _search(health),
         [*bucket_table(report), *step_lines(report)],
         _not_seen(health.not_seen),
@@ -51,8 +53,7 @@ def _table(pictures: Sequence[PictureHealth]) -> list[str]:
     worst = sorted((one for one in classes if one.loss > 0.1), key=lambda one: -one.loss)[:10]
     if not train and not classes:
         return []
-    width = min(_LONGEST_NAME, max((columns_of(one.name) for one in [*shown_ones, *worst]), default=7))
-    width = max(width, len("picture"))
+    width = _name_width([*shown_ones, *worst])
     lines = [_row(width, "picture", "size", "Mpx", "bucket", "cut", "state", "")] if shown_ones or worst else []
     lines += [_line(one, width) for one in shown_ones]
     if len(train) > len(shown_ones):
@@ -65,9 +66,31 @@ def _table(pictures: Sequence[PictureHealth]) -> list[str]:
     return lines
 
 
+def _name_width(pictures: Sequence[PictureHealth]) -> int:
+    """As wide as the longest name, as far as the remarks leave room."""
+    said = max((columns_of(one.remarks[0]) for one in pictures if one.remarks), default=0)
+    room = _WIDTH - _FIGURES - min(_ROOM, said)
+    longest = max((columns_of(one.name) for one in pictures), default=0)
+    return max(len("picture"), min(longest, room))
+
+
+def _notes(report: CheckReport) -> list[str]:
+    """What was read otherwise than a person may think (transparent, CMYK, several frames): each kind once."""
+    names: dict[str, list[str]] = {}
+    for line in report.lines:
+        for note in line.picture.notes:
+            names.setdefault(note, []).append(shown(line.picture.name))
+    return [
+        text for note, few in names.items()
+        for text in wrapped(f"{shown(note)}: {some_names(few)}", "- ")
+    ]  # fmt: skip
+
+
 def _line(one: PictureHealth, width: int) -> str:
+    # Of a name that is too long, its folder goes first: the rest tells pictures apart.
+    name = one.name if columns_of(one.name) <= width else f".../{one.name.rpartition('/')[2]}"
     head = (
-        one.name,
+        name,
         f"{one.width}x{one.height}",
         f"{one.width * one.height / 1e6:.1f}",
         f"{one.bucket[0]}x{one.bucket[1]}",

@@ -86,7 +86,7 @@ def health_of(
         pictures=_lines(looked, train, own, groups, people, words),
         findings=tuple(findings),
         copies=groups,
-        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan)) if note),
+        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan, train)) if note),
         search=search_address(plan, len(train)),
         trainable=report.trainable,
         seconds=0.0,
@@ -145,13 +145,15 @@ def _people(
     return people, people_findings([one.name for one in train], people, faults, reader), faults, note
 
 
-def _words_note(plan: Plan) -> str:
+def _words_note(plan: Plan, train: Sequence[Seen]) -> str:
+    if not any(one.line.picture.caption for one in train):
+        return ""
     missing = [
         f"the {word}" for word, given in (
             ("trigger (--trigger)", plan.subject.instance_prompt), ("class word (--class)", plan.subject.class_prompt)
         ) if not given.strip()
     ]  # fmt: skip
-    return f"captions for {' and '.join(missing)}, since none is given." if missing else ""
+    return f"whether captions hold {' and '.join(missing)}: none is given." if missing else ""
 
 
 def _lines(
@@ -164,15 +166,13 @@ def _lines(
 ) -> tuple[PictureHealth, ...]:
     """A line for every placed picture, in the order it was scanned."""
     place = {one.line.picture.path: at for at, one in enumerate(train)}
-    copy_of = {
-        path: f"copy of {group.keep}" for group in groups for path in group.leave_out_paths
-    }
+    copies = {path for group in groups for path in group.leave_out_paths}
     lines = []
     for line in looked.report.lines:
         at = place.get(line.picture.path)
         own = list(faults[at]) if at is not None else []
         person = people[at] if at is not None and people else None
-        copied = copy_of.get(str(line.picture.path)) if at is not None else None
+        copied = at is not None and str(line.picture.path) in copies
         lines.append(_line(line, looked, own, copied, person, words, at))
     return tuple(lines)
 
@@ -181,7 +181,7 @@ def _line(
     line: PictureLine,
     looked: Looked,
     faults: list[Fault],
-    copied: str | None,
+    copied: bool,
     person: Person | None,
     words: Words,
     at: int | None,
@@ -189,9 +189,8 @@ def _line(
     picture = line.picture
     levels = [fault.level for fault in faults] + (["amber"] if copied else [])
     remarks = [fault.remark for fault in sorted(faults, key=lambda fault: LEVELS.index(fault.level))]
-    remarks += [copied] if copied else []
+    remarks += ["copy"] if copied else []
     remarks += ["held out"] if line.held_out else []
-    remarks += [shown(note) for note in picture.notes]
     return PictureHealth(
         name=shown(picture.name),
         path=str(picture.path),
