@@ -22,7 +22,7 @@ _PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 # What is shown of kohya's `ss_` settings, in this order.
 _SETTINGS = {
     "ss_sd_model_name": "trained on",
-    "ss_num_train_images": "pictures",
+    "ss_num_train_images": "pictures x repeats",
     "ss_num_reg_images": "class pictures",
     "ss_epoch": "epoch",
     "ss_num_epochs": "epochs planned",
@@ -153,7 +153,8 @@ def _base(weights: LoraWeights, metadata: Mapping[str, str]) -> str:
                 return _BASES[shape[1]]
     if any(part_of(name) == "te2" for name in weights.whole):
         return "SDXL"
-    return metadata.get("modelspec.architecture") or metadata.get("ss_base_model_version") or "unknown"
+    said = metadata.get("modelspec.architecture") or metadata.get("ss_base_model_version") or ""
+    return "SDXL" if re.search(r"stable-diffusion-xl|sdxl", said) else said or "a base it does not name"
 
 
 def _parts(weights: LoraWeights) -> tuple[PartReport, ...]:
@@ -209,12 +210,14 @@ def _oddities(weights: LoraWeights, metadata: Mapping[str, str], weights_hash: s
     found = [*_odd_keys(weights), *_odd_weights(weights)]
     ranks = {_rank(weights, roles) for roles in weights.whole.values()}
     stated = metadata.get("ss_network_dim", "")
+    if len(ranks) > 2 and stated != "Dynamic":
+        found.append(f"Its modules have {len(ranks)} different ranks, from {min(ranks)} to {max(ranks)}.")
     if stated.isdigit() and ranks and int(stated) not in ranks:
         found.append(f"The metadata says rank {stated}, and no module has it.")
     if (said := metadata.get("sshs_model_hash")) and said != weights_hash:
         found.append("The weights are not the ones the metadata's hash was taken of: they were changed since.")
     base = _base(weights, metadata)
-    if weights.whole and base not in {"SDXL", "unknown"} and "stable-diffusion-xl" not in base and "sdxl" not in base:
+    if weights.whole and base not in {"SDXL", "a base it does not name"}:
         found.append(f"It was made for {shown(base)}, not for SDXL.")
     return found
 
@@ -230,9 +233,6 @@ def _odd_keys(weights: LoraWeights) -> list[str]:
     silent = [name for name, roles in weights.whole.items() if "alpha" not in roles]
     if silent and len(silent) < len(weights.whole):
         found.append(f"{len(silent)} of {len(weights.whole)} modules state no alpha and count at full scale.")
-    ranks = Counter(_rank(weights, roles) for roles in weights.whole.values())
-    if len(ranks) > 2:
-        found.append(f"Its modules have {len(ranks)} different ranks, from {min(ranks)} to {max(ranks)}.")
     return found
 
 

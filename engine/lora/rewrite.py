@@ -12,6 +12,7 @@ from torch import Tensor
 
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
+from engine.lora import names
 from engine.lora.file import DTYPE, Factors, LoraFile, load_lora, write_tensors
 from engine.lora.keys import kohya_name, part_of
 from engine.lora.spectrum import update_inner
@@ -146,12 +147,12 @@ def _verified(path: Path, meant: Mapping[str, Sequence[Factors]], allowed: float
     written = load_lora(path)
     if written.modules.keys() != meant.keys():
         raise LorasmithError("The file read back does not hold the modules it should; check the disk and try again.")
-    by_part: dict[str, list[str]] = {}
-    for name in meant:
-        by_part.setdefault(part_of(name), []).append(name)
     parts = []
-    for part, names in by_part.items():
-        differences = [_difference(written.modules[name], meant[name]) for name in names]
+    for part in (*names.PARTS, "other"):
+        own = [name for name in meant if part_of(name) == part]
+        if not own:
+            continue
+        differences = [_difference(written.modules[name], meant[name]) for name in own]
         wrong, whole = (sum(column) for column in zip(*differences, strict=True))
         error = (max(wrong, 0.0) / whole) ** 0.5 if whole > 0 else 0.0
         if not error <= allowed + _ROUNDING:
@@ -159,8 +160,8 @@ def _verified(path: Path, meant: Mapping[str, Sequence[Factors]], allowed: float
                 f"The file read back differs by {error:.1%} from what was meant, so it was not kept: "
                 "try --precision fp32."
             )
-        ranks = [written.modules[name].rank for name in names]
-        parts.append(PartChange(part, len(names), (min(ranks), max(ranks)), error))
+        ranks = [written.modules[name].rank for name in own]
+        parts.append(PartChange(part, len(own), (min(ranks), max(ranks)), error))
     return tuple(parts)
 
 

@@ -67,7 +67,7 @@ def resize(asked: Namespace) -> int:
     say(f"Wrote {home_path(Path(result['path']))}, {size(result['size_bytes'])} (before: {size(before.size_bytes)}).")
     old = {part.part: max(part.ranks) for part in before.parts}
     for part in result["parts"]:
-        ranks = f"rank {old.get(part['part'], '?')} to {_range(*part['ranks'])}"
+        ranks = f"rank {_range(*part['ranks'])} instead of {old.get(part['part'], '?')}"
         kept = f"keeps {(1 - part['error'] ** 2) ** 0.5:.1%} of its strength, an error of {part['error']:.1%}"
         say(f"{PART_NAMES[part['part']]}: {count(part['modules'], 'module')}, {ranks}; {kept}.", indent=2, hang=4)
     _notes(result)
