@@ -37,9 +37,13 @@ _MEDIA = (*_PLAIN_MEDIA, "portrait", "selfie", "shot", "view", "close up", "clos
           "drawing", "illustration", "sketch", "cartoon", "render", "rendering", "watercolor", "watercolour",
           "print")  # fmt: skip
 # No adjectives: they end what may stand between an article and its noun.
-_STOP = ("a an the one two three four five six several many some both another other group pair couple of in on at with "
-         "without by for from to next near behind beside under over between while as is are was who that which there "
-         "it its his her their this these or wearing holding").split()  # fmt: skip
+_STOP = (
+    "a", "an", "the", "one", "two", "three", "four", "five", "six", "several", "many", "some", "both",
+    "another", "other", "group", "pair", "couple", "of", "in", "on", "at", "with", "without", "by", "for",
+    "from", "to", "next", "near", "behind", "beside", "under", "over", "between", "while", "as", "is",
+    "are", "was", "who", "that", "which", "there", "it", "its", "his", "her", "their", "this", "these",
+    "or", "wearing", "holding",
+)  # fmt: skip
 _WORD = rf"(?!(?:{'|'.join([*_STOP, 'and'])})\b)[^\W\d_][\w'’-]*"
 _ADJECTIVES = rf"(?P<adjectives>{_WORD}(?:,? (?:and )?{_WORD}){{0,3}}? )??"
 _BEFORE = r"\b(?:with|of|by|to|beside|behind|near|around|over|under|on|from|for|at|holding|showing|featuring|depicting)"
@@ -127,7 +131,8 @@ def _patterns(class_word: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pat
     )
     there = r"(?:there(?: is|['’]s) )?"
     head = re.compile(rf"{there}{medium}(?:{_ARTICLE} )?{noun}", re.IGNORECASE)
-    second = re.compile(rf"{there}(?P<other>{_ARTICLE} (?:{_WORD} ){{0,2}}?{_WORD}) and {_ARTICLE} {noun}", re.IGNORECASE)
+    other = rf"(?P<other>{_ARTICLE} (?:{_WORD} ){{0,2}}?{_WORD})"
+    second = re.compile(rf"{there}{other} and {_ARTICLE} {noun}", re.IGNORECASE)
     mention = re.compile(rf"{_BEFORE} (?P<whole>{_ARTICLE} {noun})(?P<owner>['’]s)?", re.IGNORECASE)
     return head, second, mention
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
@@ -50,6 +51,7 @@ class Blip(Captioner):
     """BLIP and BLIP-2: a short sentence, three beams, no instruction."""
 
     long_side = 768
+    longest = 60  # tokens
 
     def __init__(self, loaded: _Loaded) -> None:
         self._loaded, self.name = loaded, loaded.name
@@ -64,9 +66,8 @@ class Blip(Captioner):
     @torch.inference_mode()
     def write(self, prepared: dict[str, Any]) -> list[str]:
         loaded = self._loaded
-        tokens = loaded.model.generate(
-            **loaded.on_device(prepared), max_new_tokens=60, num_beams=3, do_sample=False, repetition_penalty=1.1
-        )
+        inputs = loaded.on_device(prepared)
+        tokens = loaded.model.generate(**inputs, max_new_tokens=self.longest, num_beams=3, do_sample=False)
         said = [[token for token in row if token not in self._silent] for row in tokens.tolist()]
         return [text.strip() for text in loaded.processor.batch_decode(said, skip_special_tokens=True)]
 
@@ -75,6 +76,7 @@ class Florence(Captioner):
     """Florence-2: a sentence or two. Its instruction is one of its own task words, such as <CAPTION>."""
 
     long_side = 1024
+    longest = 200  # tokens
     task = "<DETAILED_CAPTION>"
 
     def __init__(self, loaded: _Loaded) -> None:
@@ -90,7 +92,8 @@ class Florence(Captioner):
     @torch.inference_mode()
     def write(self, prepared: dict[str, Any]) -> list[str]:
         loaded = self._loaded
-        tokens = loaded.model.generate(**loaded.on_device(prepared), max_new_tokens=200, num_beams=3, do_sample=False)
+        inputs = loaded.on_device(prepared)
+        tokens = loaded.model.generate(**inputs, max_new_tokens=self.longest, num_beams=3, do_sample=False)
         return [text.strip() for text in loaded.processor.batch_decode(tokens, skip_special_tokens=True)]
 
 
@@ -99,6 +102,7 @@ class Chat(Captioner):
 
     instructed = True
     long_side = 1024
+    longest = 160  # tokens; an instruction asks for forty words, a talkative model is cut off here
 
     def __init__(self, loaded: _Loaded) -> None:
         self._loaded, self.name = loaded, loaded.name
@@ -126,7 +130,7 @@ class Chat(Captioner):
     @torch.inference_mode()
     def write(self, prepared: dict[str, Any]) -> list[str]:
         loaded = self._loaded
-        tokens = loaded.model.generate(**loaded.on_device(prepared), max_new_tokens=160, do_sample=False)
+        tokens = loaded.model.generate(**loaded.on_device(prepared), max_new_tokens=self.longest, do_sample=False)
         if not loaded.model.config.is_encoder_decoder:
             tokens = tokens[:, prepared["input_ids"].shape[1] :]  # what comes back begins with the question
         return [text.strip() for text in loaded.processor.batch_decode(tokens, skip_special_tokens=True)]
@@ -156,7 +160,9 @@ def _kind_of(folder: Path, name: str) -> str:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         kind = str(config.get("model_type", ""))
     except (OSError, ValueError, AttributeError) as error:
-        raise CaptionError(f"the config.json of {shown(name)} cannot be read ({shown(error)}): fetch it again.") from error
+        raise CaptionError(
+            f"the config.json of {shown(name)} cannot be read ({shown(error)}): fetch it again."
+        ) from error
     if kind == "florence2" and "auto_map" in config:
         raise CaptionError(
             f"{shown(name)} is Florence-2 in its first layout, which needs its author's own code: take "
@@ -184,7 +190,7 @@ def _load(folder: Path, name: str, kind: str) -> _Loaded:
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
         model = model.to(device).eval()
-    except (ImportError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (ImportError, OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CaptionError(
             f"{shown(name)} cannot be loaded as a captioner ({shown(said[:200])}): fetch it again, or take another."

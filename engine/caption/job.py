@@ -30,9 +30,9 @@ _PACE = 20  # batches that the rate is taken over
 def run(job: Job, opened: Callable[[CaptionPlan], Captioner] | None = None) -> None:
     """Captions the pictures that have none (or all, with `overwrite`), each written as soon as it is made.
 
-    Started again it goes on with what is left. Events: stage, `caption` (picture, text, done, total, rate in pictures
-    a second, left in seconds; the newest, once a second), `captioned` (written, kept, skipped) at the end. `opened` brings another
-    captioner than the plan's, for tests.
+    Started again it goes on with what is left. Events: stage; `caption` (picture, text, done, total, rate in pictures
+    a second, left in seconds) for the newest one, once a second; `captioned` (written, kept, skipped) at the end.
+    `opened` brings another captioner than the plan's, for tests.
     """
     plan = read_caption_plan(job.folder.job)
     captions = read_captions(plan.folder)
@@ -216,9 +216,11 @@ def _collect(work: _Work, changes: list[Change], future: Future[Written]) -> Non
         work.job.warn(sentence)
     work.written += wrote.count
     work.skipped += len(wrote.refused)
+    written = set(wrote.names)
     for change in changes:
         work.done += 1
-        work.tell(change.entry, change.after)
+        if change.entry.name in written:
+            work.tell(change.entry, change.after)
     work.job.stage(STAGE, work.done, len(work.todo))
 
 

@@ -76,7 +76,7 @@ class Journal:
     operation: Operation
     _file: int
     done: set[str] = field(default_factory=set)
-    """Captions written by this operation, relative to the folder."""
+    """Captions that say what this operation wanted, relative to the folder."""
 
     def write(self, writes: Iterable[Write]) -> list[str]:
         """Writes captions, each atomically, after their former bytes are safe; gives a sentence for each refusal.
@@ -90,25 +90,28 @@ class Journal:
             path = Path(os.path.realpath(write.path))  # a link stays a link
             if _content(path) != write.before:
                 refused.append(
-                    f"{shown(self._named(write.path))} has been changed by somebody else meanwhile, and is left as "
+                    f"{shown(self.named(write.path))} has been changed by somebody else meanwhile, and is left as "
                     "it is."
                 )
-            elif write.before != write.after:
+            elif write.before == write.after:
+                self.done.add(self.named(write.path))
+            else:
                 ready.append((write, path))
         lines = [self._line(write) for write, _ in ready]
         _append(self._file, "".join(lines).encode("ascii"))
         done, error = _together(lambda one: put(one[1], one[0].after), ready)
-        self.done.update(self._named(write.path) for write, _ in done)
+        self.done.update(self.named(write.path) for write, _ in done)
         if error is not None:
             raise error
         return refused
 
-    def _named(self, path: Path) -> str:
+    def named(self, path: Path) -> str:
+        """A caption's path relative to the folder, as `done` has it."""
         return os.path.relpath(path, self.root)
 
     def _line(self, write: Write) -> str:
         after = hashlib.sha256(write.after).hexdigest()
-        entry = {"file": self._named(write.path), **_told(write.before), "after": after}
+        entry = {"file": self.named(write.path), **_told(write.before), "after": after}
         return json.dumps(entry) + "\n"
 
 
@@ -131,7 +134,7 @@ def begin(root: Path, what: str, *, run: str = "") -> Iterator[Journal]:
     try:
         yield journal
     finally:
-        if not journal.done and os.fstat(handle).st_nlink and not _entries(operation.path):
+        if os.fstat(handle).st_nlink and not _entries(operation.path):
             operation.path.unlink(missing_ok=True)
         os.close(handle)
 

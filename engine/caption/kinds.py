@@ -56,11 +56,12 @@ _COLOUR = (
 )
 _IDENTITY_TAG = re.compile(rf"(?:{_COLOUR}[ -])+(?:hair|eyes|skin)|heterochromia|{_LOOKS}", re.IGNORECASE)
 # Ways of beginning that say nothing of the picture, and a word one BLIP model made up.
+_SHOWS = r"(?:shows?|depicts?|features?|captures?|we (?:can )?see|there (?:is|are)|you (?:can )?see)"
 _EMPTY_LEAD = re.compile(
-    r"^(?:(?:sure|certainly|okay|here(?: is|'s)[^:.!]*)[,.!:]? *|caption: *|description: *|"
-    r"(?:in )?(?:this|the) (?:image|picture|photo(?:graph)?),? *(?:shows?|depicts?|features?|captures?|"
-    r"we (?:can )?see|there (?:is|are)|you (?:can )?see)? *|(?:it|this) (?:shows|depicts|is) |"
-    r"there(?: is|'s| are) )+",
+    rf"^(?:(?:sure|certainly|okay)[,.!:] *|here(?: is|['’]s)[^:.!]{{0,60}}: *|(?:caption|description): *|"
+    rf"in (?:this|the) (?:image|picture|photo(?:graph)?),? *(?:{_SHOWS} )?|"
+    rf"(?:this|the) (?:image|picture|photo(?:graph)?) {_SHOWS} |(?:it|this) (?:shows|depicts) |this is (?=an? )|"
+    r"there(?: is|['’]s| are) )+",
     re.IGNORECASE,
 )
 _MADE_UP = re.compile(r"\baraf+(?:e[ds]?)?(?:ly|s)?\b(?: (?:image|view|picture|photo) of)? *", re.IGNORECASE)
@@ -82,7 +83,7 @@ def tidied(text: str) -> str:
     text = "".join(" " if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char for char in text)
     text = re.sub(r"[*_#`]{2,}|^[-*#>] +|`", "", text)
     text = " ".join(text.split()).strip("\"'“”‘’ ")
-    text = _EMPTY_LEAD.sub("", text)
+    text = _EMPTY_LEAD.sub("", text).strip("\"'“”‘’ ")
     text = _MADE_UP.sub("", text)
     text = re.sub(r"\b(an?|the|\w+) (?:that|who) (?:is|are) (?=\w+ing\b)", r"\1 ", text)
     text = re.sub(r"\b([\w'’-]+)(?:[ ,]+\1\b){2,}", r"\1", text, flags=re.IGNORECASE)

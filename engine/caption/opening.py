@@ -39,7 +39,8 @@ def _labels(plan: CaptionPlan, report: Report) -> Captioner:
     from engine.vision.labels import open_labeller
 
     folder = Path(plan.captioner).expanduser()
-    return Labels(open_labeller(folder if folder.is_dir() else "efficientnet-lite0", report), plan.subject)
+    labeller = open_labeller(folder if folder.is_dir() else "efficientnet-lite0", report)
+    return Labels(labeller, plan.subject, plan.class_word)
 
 
 def _scenes() -> Captioner:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 _SURE, _LIKELY = 0.3, 0.1  # of a label's probability: said plainly, said as a likeness, not said
 _DIM, _BRIGHT = 0.22, 0.78  # of mean brightness, 0 to 1
-_COVERED = 0.6  # share of the edge that has one colour before it is called the background's
+_COVERED = 0.5  # share of a strip of the edge that has one colour before the colour is named
 # Kinds of animal by their places among ImageNet's thousand classes, the last not included.
 _FAMILIES = ((0, 7, "fish"), (7, 25, "bird"), (33, 38, "turtle"), (52, 69, "snake"), (80, 101, "bird"),
-             (127, 147, "bird"), (151, 269, "dog"), (281, 286, "cat"), (294, 298, "bear"), (330, 333, "rabbit"))  # fmt: skip
+             (127, 147, "bird"), (151, 269, "dog"), (281, 286, "cat"), (294, 298, "bear"),
+             (330, 333, "rabbit"))  # fmt: skip
 
 
 class Labels(Captioner):
@@ -29,11 +30,14 @@ class Labels(Captioner):
 
     long_side = 512
 
-    def __init__(self, labeller: Labeller, subject: str = "object") -> None:
-        """For an `animal` its kind is said instead of its breed, which is the trigger's to learn."""
+    def __init__(self, labeller: Labeller, subject: str = "object", class_word: str = "") -> None:
+        """For an `animal` its kind is said instead of its breed, which is the trigger's to learn; where no label is
+        sure, what the person calls it.
+        """
         from engine.vision.labels import label_names
 
         self.name = "labels"
+        self._class_word = class_word.strip()
         self._labeller, self._names = labeller, label_names()
         self._families = {
             self._names[at]: family for first, end, family in _FAMILIES for at in range(first, end)
@@ -56,15 +60,12 @@ class Labels(Captioner):
         parts = []
         if share >= _SURE:
             parts.append(_with_article(name))
+        elif self._class_word:
+            parts.append(_with_article(self._class_word))
         elif share >= _LIKELY:
             parts.append(f"something like {_with_article(name)}")
-        behind = _background(image)
-        if behind:
-            parts.append(f"against {_with_article(behind)} background" if parts else f"{_with_article(behind)} background")
-        light = _light(image)
-        if light:
-            parts.append(light)
-        return " ".join(parts) or "a scene"
+        thing = " ".join(parts) or "something"
+        return " ".join(part for part in (thing, _surroundings(image), _light(image)) if part)
 
 
 class Scenes(Captioner):
@@ -121,11 +122,21 @@ def _with_article(name: str) -> str:
     return f"an {name}" if name[0].lower() in "aeio" else f"a {name}"
 
 
-def _background(image: Image.Image) -> str:
-    """The colour that most of a picture's edge has, or ""."""
+def _surroundings(image: Image.Image) -> str:
+    """The colours of the picture's edge, above and below, in words; "" where there is none to speak of."""
     small = np.asarray(image.resize((48, 48), Image.Resampling.BOX).convert("HSV"), dtype=np.float32)
-    edge = np.concatenate([small[:5].reshape(-1, 3), small[:, :4].reshape(-1, 3), small[:, -4:].reshape(-1, 3)])
-    names = [_colour(*(float(part) for part in pixel)) for pixel in edge]
+    behind = _colour_of(np.concatenate([small[:12].reshape(-1, 3), small[12:24, [0, 1, 2, -3, -2, -1]].reshape(-1, 3)]))
+    ground = _colour_of(small[-6:].reshape(-1, 3))
+    if behind and behind == ground:
+        return f"against {_with_article(behind)} background"
+    above = f"with {behind} behind it" if behind else ""
+    below = f"on {_with_article(ground)} ground" if ground else ""
+    return " ".join(part for part in (below, above) if part)
+
+
+def _colour_of(pixels: np.ndarray) -> str:
+    """The colour that most pixels (hue, saturation, value) have, or "" where none prevails."""
+    names = [_colour(*(float(part) for part in pixel)) for pixel in pixels]
     most = max(set(names), key=names.count)
     return most if names.count(most) >= _COVERED * len(names) else ""
 

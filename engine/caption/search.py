@@ -20,10 +20,10 @@ PROBLEMS: tuple[Problem, ...] = ("missing", "empty", "duplicate", "long", "trigg
 _SEPARATORS = re.compile(r"[,.;:!?()\[\]\"“”、，。；]+")
 _LONGEST = 4  # words of a phrase that is counted
 # A phrase neither begins nor ends with these.
-_DULL = frozenset(
-    "a an the and or of in on at with to for from by is are was be it its his her their this that as into up out "
-    "there".split()
-)
+_DULL = frozenset((
+    "a", "an", "the", "and", "or", "of", "in", "on", "at", "with", "to", "for", "from", "by", "is", "are",
+    "was", "be", "it", "its", "his", "her", "their", "this", "that", "as", "into", "up", "out", "there",
+))  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -63,10 +63,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Written:
-    """How many captions were written, and a sentence for each that was not."""
+    """The pictures whose captions were written, by name, and a sentence for each that was not."""
 
-    count: int
+    names: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        return len(self.names)
 
 
 def read_captions(folder: str | Path) -> Captions:
@@ -130,7 +134,7 @@ def write_changes(captions: Captions, changes: Sequence[Change], what: str) -> W
     what was written before that is kept, and can be taken back.
     """
     if not changes:
-        return Written(0)
+        return Written()
     with begin(captions.root, what) as journal:
         return write_with(journal, changes)
 
@@ -155,16 +159,19 @@ def write_with(journal: Journal, changes: Sequence[Change], *, whole: bool = Fal
             continue
         keep = b"" if whole or before is None else _below(before)
         writes.append(Write(change.entry.path, before, change.after.encode("utf-8", "replace") + keep))
-    wrote = len(journal.done)
     try:
         refused += journal.write(writes)
     except OSError as error:
-        count = len(journal.done) - wrote
+        count = len(_done(journal, changes))
         raise CaptionError(
             f"a caption in {shown(journal.root)} cannot be written ({error.strerror}); {count} of {len(writes)} were, "
             "and are kept: make room there, or see whose files these are."
         ) from error
-    return Written(len(journal.done) - wrote, tuple(refused))
+    return Written(_done(journal, changes), tuple(refused))
+
+
+def _done(journal: Journal, changes: Sequence[Change]) -> tuple[str, ...]:
+    return tuple(one.entry.name for one in changes if journal.named(one.entry.path) in journal.done)
 
 
 def current_bytes(entry: Entry) -> bytes | None:

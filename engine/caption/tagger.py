@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as onnx_state
 from PIL import Image
 
 from engine.caption.captioner import Captioner
 from engine.caption.journal import CaptionError
 from engine.errors import shown
 
+# onnxruntime has an exception of its own for every way a model can be wrong, and no class above them.
+_ONNX_ERRORS = tuple(one for one in vars(onnx_state).values() if isinstance(one, type) and issubclass(one, Exception))
 _GENERAL, _CHARACTER = "0", "4"  # categories of selected_tags.csv; 9 are ratings, which no trainer wants
 
 
@@ -33,10 +36,10 @@ class Tagger(Captioner):
             self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=_providers())
             with (folder / "selected_tags.csv").open(encoding="utf-8", newline="") as file:
                 rows = [(row["name"], row["category"]) for row in csv.DictReader(file)]
-        # onnxruntime's own errors are plain RuntimeErrors and subclasses made at run time.
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+        except (OSError, KeyError, ValueError, RuntimeError, *_ONNX_ERRORS) as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__)
             raise CaptionError(
-                f"the tagger {shown(name)} cannot be loaded ({shown(str(error).splitlines()[0][:200])}): fetch it again."
+                f"the tagger {shown(name)} cannot be loaded ({shown(said[:200])}): fetch it again."
             ) from error
         entry = self._session.get_inputs()[0]
         outputs = self._session.get_outputs()[0].shape[-1]
