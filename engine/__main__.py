@@ -19,6 +19,7 @@ from engine.runs.log import forgive_output
 VERBS = {
     "train": "engine.train.recipe:run",
     "lab": "engine.lab.job:run",
+    "download": "engine.base.download_job:run",
     "health": "engine.dataset.health.job:run",
     "regularize": "engine.draw.class_job:run",
     "caption": "engine.caption.job:run",

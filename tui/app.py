@@ -71,13 +71,15 @@ class LorasmithApp(App[None]):
     CommandPalette > Vertical { width: 76; }
     """
 
-    def __init__(self, run: RunFolder | None = None, *, ascii_only: bool = False) -> None:
+    def __init__(self, run: RunFolder | None = None, *, ascii_only: bool = False, look_seconds: float = 1.0) -> None:
+        """`look_seconds`: how often the monitor looks at its run's files."""
         # Before App looks at them: each app has its own first screens.
-        self.MODES = {"plan": _welcome, "watch": partial(_watch, run)}  # type: ignore[misc]
+        self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
         super().__init__()
         self._modes = dict(self.MODES)
         self.ascii_only = ascii_only
+        self.look_seconds = look_seconds
         self.watched = run
         """The run that was looked at last, for what is printed after leaving."""
         self.trouble: Exception | None = None
@@ -90,7 +92,7 @@ class LorasmithApp(App[None]):
     def show_run(self, run: RunFolder) -> None:
         """Watches this run."""
         self.watched = run
-        self._show_in("watch", _watch(run))
+        self._show_in("watch", _watch(run, self.look_seconds))
 
     def show_runs(self, select: RunFolder | None = None) -> None:
         """The list of runs, the cursor on `select`."""
@@ -101,6 +103,15 @@ class LorasmithApp(App[None]):
     def show_plan(self) -> None:
         """The mode *plan* as it was left."""
         self.switch_mode("plan")
+
+    def show_drafts(self) -> None:
+        """The list of drafts, from which the wizard goes on or begins anew."""
+        from tui.drafts_screen import DraftsScreen
+
+        self._show_in("plan", DraftsScreen())
+
+    def show_welcome(self) -> None:
+        self._show_in("plan", _welcome())
 
     def show_journey(self, journey: Journey[Any]) -> None:
         """The wizard at its first step that wants something."""
@@ -135,7 +146,7 @@ class LorasmithApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield SystemCommand("Runs", "The list of all runs", self.show_runs)
-        yield SystemCommand("New LoRA", "Make a plan, step by step", self.show_plan)
+        yield SystemCommand("New LoRA", "Make a plan, step by step", self.show_drafts)
         yield SystemCommand("Help", "What this screen is for, and its keys", self.action_help)
         yield SystemCommand("Theme", "Other colours", self.action_change_theme)
         yield SystemCommand("Leave", "Leave lorasmith; what runs goes on", self.action_leave)
@@ -160,11 +171,11 @@ def _welcome() -> HouseScreen:
     return WelcomeScreen()
 
 
-def _watch(run: RunFolder | None) -> HouseScreen:
+def _watch(run: RunFolder | None, look_seconds: float) -> HouseScreen:
     if run is None:
         from tui.runs_screen import RunsScreen
 
         return RunsScreen()
     from tui.watch.screen import WatchScreen
 
-    return WatchScreen(run)
+    return WatchScreen(run, look_seconds=look_seconds)

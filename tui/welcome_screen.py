@@ -13,6 +13,7 @@ from textual.message import Message
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.launch import start_engine
+from tui.draft import list_drafts
 from tui.screen import HouseScreen
 from tui.widgets.board import Board, Row
 
@@ -44,17 +45,19 @@ class Welcome(Board):
         for at, (name, words) in enumerate(_STEPS, 1):
             yield [(f"   {at}  ", "key"), (f"{name:<10}", "strong"), (words, "muted")]
         yield []
+        yield [("   n", "key"), ("  make a LoRA, step by step", "strong"), *self._drafts()]
         yield [("   d", "key"), ("  see it work: a demo of a few minutes, no GPU, no download", "")]
         yield [("   l", "key"), ("  the list of runs", ""), *self._runs()]
         yield [("   q", "key"), ("  leave", "")]
         yield []
-        yield [("   With your own pictures, from the shell:", "muted")]
-        yield [("     lorasmith check FOLDER", "")]
-        yield [("     lorasmith plan new --kind person --images FOLDER --trigger ohwx \\", "")]
-        yield [("       --class woman --out my.toml", "")]
-        yield [("     lorasmith train my.toml", "")]
+        yield [("   All of it can be typed in the shell too: lorasmith --help", "muted")]
         yield []
         yield [(f"   {self.said}", self.ink)]
+
+    def _drafts(self) -> Row:
+        number = getattr(self.screen, "drafts", 0)
+        begun = "one is begun" if number == 1 else f"{number} are begun"
+        return [(f"  ({begun})", "muted")] if number else []
 
     def _runs(self) -> Row:
         number = getattr(self.screen, "runs", 0)
@@ -67,6 +70,7 @@ class WelcomeScreen(HouseScreen):
     HELP = "Where a LoRA begins. The demo shows the whole way on a small model that comes with lorasmith."
 
     BINDINGS = [
+        Binding("n,enter", "new", "new LoRA", tooltip="make a LoRA step by step, or go on with one that is begun"),
         Binding("d", "demo", "demo", tooltip="train the demo: a few minutes, no GPU, no download"),
         Binding("l", "runs", "list", tooltip="the list of all runs"),
     ]
@@ -81,6 +85,7 @@ class WelcomeScreen(HouseScreen):
     def __init__(self) -> None:
         super().__init__()
         self.runs = len(list_runs())
+        self.drafts = len(list_drafts())
         self.beginning = False
 
     def body(self) -> ComposeResult:
@@ -118,6 +123,14 @@ class WelcomeScreen(HouseScreen):
             self.house.show_run(message.run)
         else:
             self.query_one(Welcome).show(message.trouble, "bad")
+
+    def action_new(self) -> None:
+        if self.drafts:
+            self.house.show_drafts()
+        else:
+            from tui.steps.wizard import open_wizard
+
+            open_wizard(self.house)
 
     def action_runs(self) -> None:
         self.house.show_runs()

@@ -14,8 +14,8 @@ from textual.suggester import Suggester
 from textual.widget import Widget
 
 from tui.steps.step import Field
-from tui.widgets.board import Board, Row
 from tui.watch.boards import wrap
+from tui.widgets.board import Board, Row
 
 LABEL = 13  # columns of the words at the left
 _MOST_ENTRIES = 20_000  # of one folder that completion looks through
@@ -68,7 +68,7 @@ class Said(Board):
     """Sentences in a form, in as many lines as its style gives it; inks are the board's."""
 
     DEFAULT_CSS = """
-    Said { height: 1; }
+    Said { height: 1; width: 1fr; }
     """
 
     def __init__(self, *, id: str | None = None, indent: int = LABEL) -> None:

@@ -6,12 +6,12 @@ Nothing here computes with pixels; the pictures' bytes are read once for their d
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.base.configs import embedded_base_folder
 from engine.base.find import DEMO, SHORT_NAMES, cached_snapshot, resolve_base
 from engine.base.recognise import recognise
 from engine.dataset.captions import CaptionRules
@@ -20,6 +20,7 @@ from engine.errors import LorasmithError
 from engine.estimate import Card, Estimate, base_shape, dataset_report, estimate_report, plan_shape
 from engine.plan import Plan
 from engine.plan_checks import SDXL_SIDES
+from engine.runs.folder import home
 from tui.draft import Draft
 from tui.text import size
 
@@ -55,6 +56,7 @@ class Outlook:
     estimate: Estimate | None = None
     card: Card | None = None
     trouble: str = ""
+    free_disk: int | None = None  # bytes, where runs are kept
 
     @property
     def trained(self) -> int:
@@ -73,7 +75,7 @@ def base_facts(model: str) -> BaseFacts:
             return BaseFacts(model, words, native=native, step=step, shape=shape)
         path = cached_snapshot(source.repo) if source.repo else source.path
         if path is None:
-            words = f"Not on this machine yet: about {size(_SDXL_DOWNLOAD)} from the hub ({source.repo})."
+            words = f"Not here yet: about {size(_SDXL_DOWNLOAD)} from the hub."
             return BaseFacts(model, words, to_download=True, native=native, step=step, shape=shape)
         known = recognise(path)
     except (LorasmithError, OSError) as error:
@@ -91,11 +93,17 @@ def plan_shape_of(model: str) -> tuple[int, int]:
     return plan_shape(replace(Plan(), base=BaseChoice(model=model)))
 
 
+_KNOWN = {
+    "sdxl-1.0": "the plain base: fits most",
+    "illustrious-xl": "drawn figures, by tags",
+    "noobai-xl": "drawn figures, v-prediction",
+    "animagine-xl-4.0": "drawn figures, by tags",
+}
+
+
 def base_names() -> list[tuple[str, str]]:
     """The bases that can be named without looking at the disk, each with a few words."""
-    return [(DEMO, "comes with lorasmith, no GPU needed")] + [
-        (name, repo) for name, repo in SHORT_NAMES.items()
-    ]
+    return [(DEMO, "tiny, comes with lorasmith; no GPU needed")] + [(name, _KNOWN.get(name, "")) for name in SHORT_NAMES]
 
 
 def scan_key(plan: Plan) -> tuple[object, ...]:
@@ -149,7 +157,7 @@ def look(
         base = before.base
     else:
         base = base_facts(plan.base.model)
-    outlook = Outlook(plan, base, card=card)
+    outlook = Outlook(plan, base, card=card, free_disk=_free_disk())
     if not plan.pictures.folders:
         return outlook
     try:
@@ -168,3 +176,11 @@ def look(
     except LorasmithError as error:
         return replace(outlook, dataset=dataset, trouble=str(error))
     return replace(outlook, dataset=dataset, estimate=estimate)
+
+
+def _free_disk() -> int | None:
+    place = next((path for path in (home(), *home().parents) if path.exists()), None)
+    try:
+        return shutil.disk_usage(place).free if place else None
+    except OSError:
+        return None

@@ -104,6 +104,11 @@ def changed_keys(draft: Draft) -> list[str]:
     return [key for key in RECIPE_KEYS if value_of(draft.plan, key) != value_of(recipe, key)]
 
 
+def pictures_trained(draft: Draft) -> int:
+    """How many pictures are trained, as far as they have been looked at."""
+    return draft.looks.outlook.trained if draft.looks.outlook is not None else 0
+
+
 # The dial.
 
 

@@ -1,0 +1,144 @@
+"""The whole plan in lines, with every warning and the step it belongs to; no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.dataset.check import CheckReport
+from engine.errors import shown
+from engine.plan_checks import Finding, check_plan
+from tui.draft import Draft
+from tui.steps import recipe
+from tui.steps.figures import figures
+from tui.steps.outlook import Outlook
+from tui.steps.table import own_keys, text_in
+from tui.text import count, home_path
+
+_INK = {"error": "bad", "warning": "warn", "note": "muted"}
+_MARK = {"error": "✗", "warning": "!", "note": "·"}
+# Which step a key of the plan belongs to: the longest beginning that fits.
+_STEPS = {
+    "subject": "words", "subject.kind": "subject", "base": "subject", "output.name": "subject", "pictures": "parameters",
+    "pictures.folders": "pictures", "pictures.leave_out": "pictures", "regularization": "class", "captions": "captions",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Told:
+    """One line of the review: `word` stands at the left; `step` is where it can be changed ("" for none)."""
+
+    word: str
+    said: str
+    ink: str = "plain"
+    step: str = ""
+
+
+def step_of(key: str) -> str:
+    """The step in which a key of the plan is set."""
+    fitting = [start for start in _STEPS if key == start or key.startswith(start + ".")]
+    return _STEPS[max(fitting, key=len)] if fitting else "parameters"
+
+
+def plan_lines(draft: Draft, outlook: Outlook | None) -> list[Told]:
+    """What will be trained, on what, and what it takes."""
+    plan, subject = draft.plan, draft.plan.subject
+    words = f"{shown(subject.instance_prompt) or 'no trigger'} + {shown(subject.class_prompt) or 'no class word'}"
+    lines = [
+        Told("name", f"{shown(plan.output.name)}, {_a(subject.kind)}", "strong", "subject"),
+        Told("base", shown(plan.base.model), step="subject"),
+        Told("pictures", "; ".join(_pictures(draft, outlook)), step="pictures"),
+        Told("class", _class_pictures(draft), step="class"),
+        Told("words", words, step="words"),
+        Told("captions", _captions(outlook), step="captions"),
+    ]
+    own = own_keys(draft)
+    dial = f"strength {draft.strength}" if draft.strength else "your own length"
+    changed = ", ".join(f"{key.rpartition('.')[2]} {shown(text_in(draft, key))}" for key in own)
+    lines.append(Told("recipe", f"{dial}; {recipe.recipe_words(draft)}", step="parameters"))
+    if changed:
+        lines.append(Told("", f"changed by you: {changed}", "accent", "parameters"))
+    lines += [Told(one.word, one.said, one.ink) for one in figures(plan, outlook)]
+    return lines
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _pictures(draft: Draft, outlook: Outlook | None) -> Iterator[str]:
+    folders = draft.plan.pictures.folders
+    yield ", ".join(home_path_of(one.path) for one in folders) or "none"
+    report = _report(outlook)
+    if report is None:
+        return
+    held = sum(line.held_out for line in report.lines)
+    yield f"{count(sum(line.pictures for line in report.buckets), 'picture')} trained"
+    if held:
+        yield f"{held} kept back for the validation loss"
+    if draft.plan.pictures.leave_out:
+        yield f"{len(draft.plan.pictures.leave_out)} left out"
+
+
+def home_path_of(path: str) -> str:
+    from pathlib import Path
+
+    return home_path(Path(path))
+
+
+def _report(outlook: Outlook | None) -> CheckReport | None:
+    return outlook.estimate.report if outlook is not None and outlook.estimate is not None else None
+
+
+def _class_pictures(draft: Draft) -> str:
+    part = draft.plan.regularization
+    if part.folders:
+        return ", ".join(home_path_of(one.path) for one in part.folders)
+    return "none; held by prior prediction" if part.prior_prediction else "none"
+
+
+def _captions(outlook: Outlook | None) -> str:
+    report = _report(outlook)
+    if report is None:
+        return "…"
+    captions = report.captions
+    if not captions.missing:
+        return f"{captions.found} of {captions.found} pictures"
+    return f"{captions.found} of {captions.found + captions.missing} pictures; the others are called by the words alone"
+
+
+def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
+    """Everything to be said against the plan and its pictures, the gravest first, each with its step."""
+    vram = outlook.card.total / 1e9 if outlook is not None and outlook.card else None
+    native = outlook.base.native if outlook is not None else None
+    found = check_plan(draft.plan, native_resolution=native, vram_gb=vram)
+    lines = [Told(_MARK[one.severity], _said(one), _INK[one.severity], step_of(one.key)) for one in found]
+    if outlook is not None:
+        if outlook.base.trouble:
+            lines.insert(0, Told("✗", shown(outlook.base.trouble), "bad", "subject"))
+        if outlook.trouble:
+            lines.insert(0, Told("✗", shown(outlook.trouble), "bad", "pictures"))
+    if (report := _report(outlook)) is not None:
+        if not report.trainable:
+            lines.insert(0, Told("✗", "There is no picture that can be trained.", "bad", "pictures"))
+        bad = sum(one.severity == "error" for one in report.problems)
+        if bad:
+            said = f"{count(bad, 'file')} among the pictures cannot be used; the step names each."
+            lines.append(Told("!", said, "warn", "pictures"))
+        lines += [Told("!", said, "warn", _of_report(said)) for said in report.warnings]
+    order = {"bad": 0, "warn": 1, "muted": 2}
+    return sorted(lines, key=lambda line: order[line.ink])
+
+
+def _said(finding: Finding) -> str:
+    sentence = shown(finding.sentence)
+    return sentence[:1].upper() + sentence[1:] if not sentence.startswith(finding.key) else sentence
+
+
+def _of_report(said: str) -> str:
+    return "captions" if "caption" in said.partition(",")[0] else "class" if "class pictures" in said else "pictures"
+
+
+def blocking(lines: list[Told]) -> str:
+    """Why it cannot begin: the first error; "" where nothing stands in the way."""
+    return next((line.said for line in lines if line.ink == "bad"), "")
