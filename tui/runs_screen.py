@@ -19,7 +19,7 @@ from engine.runs.summary import RunSummary, read_summary
 from tui.commands.status import how_to_go_on
 from tui.screen import HouseScreen
 from tui.telling import stage_words
-from tui.text import clock, duration, home_path
+from tui.text import clock, count, duration, home_path
 from tui.watch.boards import KINDS, state_row, wrap
 from tui.widgets.board import Board, Row, spread, text_width
 
@@ -47,7 +47,7 @@ class RunsHead(Board):
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        return [spread([(" lorasmith", "strong"), ("  runs", "muted")], [(self.text + " ", "muted")], width)]
+        return [spread([(" lorasmith", "strong"), ], [(self.text + " ", "muted")], width)]
 
 
 class RunList(Board):
@@ -158,8 +158,8 @@ class RunsScreen(HouseScreen):
     BINDINGS = [
         Binding("enter", "watch", "watch", tooltip="watch the run under the cursor"),
         Binding("n", "new", "new LoRA", tooltip="make a plan, step by step"),
-        Binding("up,k", "move(-1)", show=False, tooltip="the run above"),
-        Binding("down,j", "move(1)", show=False, tooltip="the run below"),
+        Binding("up,k", "move(-1)", show=False, tooltip="the run above, and ↓ the one below"),
+        Binding("down,j", "move(1)", show=False),
         Binding("pageup", "move(-10)", show=False),
         Binding("pagedown", "move(10)", show=False),
         Binding("home", "move(-100000)", show=False),
@@ -220,11 +220,12 @@ class RunsScreen(HouseScreen):
         runs = self.query_one(RunList)
         now = self.select or (runs.entries[runs.at].run if runs.entries else None)
         runs.entries = message.entries
-        runs.at = next((at for at, entry in enumerate(runs.entries) if entry.run == now), min(runs.at, 0))
+        last = max(0, len(runs.entries) - 1)
+        runs.at = next((at for at, entry in enumerate(runs.entries) if entry.run == now), min(runs.at, last))
         self.select = None
         alive = sum(1 for entry in runs.entries if entry.summary is not None and entry.summary.alive)
         at_work = f", {alive} at work" if alive else ""
-        self.query_one(RunsHead).show(f"{len(runs.entries)} in {home_path(home() / 'runs')}{at_work}")
+        self.query_one(RunsHead).show(f"{count(len(runs.entries), 'run')}{at_work}, in {home_path(home() / 'runs')}")
         self.draw()
 
     def draw(self) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from terminal import Terminal, lorasmith
 
 from engine.plan import BaseChoice, Length, Network, PictureFolder, Pictures, Plan, Samples, Subject
 from engine.plan_file import write_plan
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
-from terminal import Terminal, lorasmith
 
 
 @pytest.fixture(scope="session")
@@ -36,20 +36,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def training(home: Path, pictures: Path, tiny_base: Path) -> Iterator[RunFolder]:
-    """A training on the tiny base that goes on through all tests of this folder; each must leave it going."""
+def training(home: Path, pictures: Path) -> Iterator[RunFolder]:
+    """A training on the demo's base that goes on through all tests of this folder; each must leave it going."""
     plan = Plan(
         subject=Subject("object", "ohwx", "box"),
         pictures=Pictures(folders=(PictureFolder(str(pictures), 1000),)),
-        base=BaseChoice(model=str(tiny_base)),
+        base=BaseChoice(model="demo"),
         network=Network(rank=4),
         length=Length(epochs=50, batch_size=1),
-        samples=Samples(prompts=("ohwx box",), steps=2),
+        samples=Samples(prompts=("ohwx box", "box in the snow"), steps=2),
     )
     run = create_run("box", write_plan(plan), parent=home / "runs")
     started = start_engine(run, "train", extra_env={"OMP_NUM_THREADS": "1", "LORASMITH_HOME": str(home)})
     os.setpriority(os.PRIO_PROCESS, started.pid, 10)  # the screens are what is timed here
-    wait_until(lambda: (read_summary(run).step or 0) > 20, 120)
+    wait_until(lambda: (read_summary(run).step or 0) > 5, 180)
     yield run
     with contextlib.suppress(ProcessLookupError):
         os.killpg(started.pid, signal.SIGKILL)

@@ -180,22 +180,22 @@ class Figures(SeenBoard):
             return [(" card  ", "muted"), (words if seen.summary.alive else "-", "muted")]
         row: list[tuple[str, str]] = [(" card  ", "muted"), *_memory(card)]
         for value, unit in ((card.utilisation, "%"), (card.temperature, "°C"), (card.power, "W")):
-            row.append((f"   {value:.0f} {unit}" if value is not None else f"   - {unit}", ""))
+            row.append((f"  {value:.0f} {unit}" if value is not None else f"  - {unit}", ""))
         if card.throttled is None:
             return row
-        slowed = f"   ! slowed: {', '.join(card.throttled)}" if card.throttled else ""
+        slowed = f"  ! slowed: {', '.join(card.throttled)}" if card.throttled else ""
         return [*row, (shown(slowed), "warn")]
 
 
 def _memory(card: Card) -> list[tuple[str, str]]:
-    """'10.2 of 24.0 GB, peak 11.0, 13.0 free'; the room that is left is what a person looks for."""
+    """'10.2/24.0 GB, peak 11.0, 13.0 free'; the room that is left is what a person looks for."""
     if card.used is None or card.limit is None:
         return [("- GB", "")]
     top = max(card.peak or 0, card.used)
     free = card.limit - top
     ink = "bad" if free < 0.02 * card.limit else "warn" if free < 0.08 * card.limit else "strong"
     return [
-        (f"{card.used / 1e9:.1f} of {card.limit / 1e9:.1f} GB", "strong"), (f", peak {top / 1e9:.1f}, ", "muted"),
+        (f"{card.used / 1e9:.1f}/{card.limit / 1e9:.1f} GB", "strong"), (f", peak {top / 1e9:.1f}, ", "muted"),
         (f"{free / 1e9:.1f} free", ink),
     ]  # fmt: skip
 
@@ -264,31 +264,52 @@ class Text(Board):
         self.lines = lines
         if self.back and grown > 0:
             self.back += grown  # what is being read stays where it is
-        self.scroll_by(0)
+        self.redraw()
 
     def scroll_by(self, lines: int) -> None:
         """Up for more than 0."""
-        self.back = max(0, min(self.back + lines, len(self.lines) - self.size.height))
+        self.back += lines
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
         if not self.lines:
             return [[(f" {self.empty}", "muted")]]
+        self.back = max(0, min(self.back, len(self.lines) - height))
         end = len(self.lines) - self.back
         return self.lines[max(0, end - height) : end]
 
 
-_LINE_INK = {"warning": "warn", "checkpoint": "good", "stopping": "warn", "paused": "warn", "sample": "plain"}
+_LINE_INK = {"warning": "warn", "checkpoint": "good", "stopping": "warn", "paused": "warn"}
+
+
+class Record(Text):
+    """What happened when, a line each with its time; warnings and saved files stand out."""
+
+    record: Sequence[Line] = ()
+    _wrapped: tuple[Sequence[Line], int] = ((), 0)
+
+    def show_record(self, record: Sequence[Line]) -> None:
+        self.record = record
+        self._wrap(self.size.width)
+
+    def _wrap(self, width: int) -> None:
+        if self._wrapped != (self.record, width):
+            self._wrapped = (self.record, width)
+            self.show(record_rows(self.record, width))
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        self._wrap(width)
+        return super().rows(width, height)
 
 
 def record_rows(record: Iterable[Line], width: int) -> list[Row]:
-    """The record's lines with their times, wrapped; warnings and saved files stand out."""
+    """The record's lines, wrapped to so many columns."""
     rows: list[Row] = []
     for line in record:
         moment = time.strftime("%H:%M:%S", time.localtime(line.t))
-        parts = wrap(line.text, width - 11)
-        for at, part in enumerate(parts):
-            rows.append([(f" {moment}  " if at == 0 else " " * 11, "muted"), (part, _LINE_INK.get(line.kind, "plain"))])
+        for at, part in enumerate(wrap(line.text, width - 11)):
+            when = f" {moment}  " if at == 0 else " " * 11
+            rows.append([(when, "muted"), (part, _LINE_INK.get(line.kind, "plain"))])
     return rows
 
 

@@ -19,10 +19,9 @@ from engine.runs.control import request
 from engine.runs.folder import RunFolder
 from engine.runs.launch import start_engine
 from engine.runs.log import log_tail
-from tui.commands.control import processes_of
 from tui.screen import HouseScreen
 from tui.text import count
-from tui.watch.boards import Figures, Progress, Stages, Text, Title, Views, record_rows, wrap
+from tui.watch.boards import Figures, Progress, Record, Stages, Text, Title, Views, wrap
 from tui.watch.reading import how_it_stands, how_to_read, why
 from tui.watch.requests import Requests
 from tui.watch.samples import Samples
@@ -33,7 +32,6 @@ from tui.widgets.dialogs import Answer, Choice
 from tui.widgets.picture import Gallery
 
 LOSS, SAMPLES, RECORD, LOG = range(4)
-_LOOK_SECONDS = 1.0
 _LOG_LINES = 400
 _AT_ONCE = 300_000  # bytes of record that are read in a few milliseconds
 _REQUESTS = {"save", "sample", "pause", "stop", "start"}
@@ -74,10 +72,9 @@ class WatchScreen(HouseScreen):
     """Progress, figures, the chart of the loss, samples, record and log of one run; its keys ask the engine."""
 
     HELP = (
-        "This is a run as it stands. The engine works in a process of its own: leaving this screen, closing the "
-        "terminal or losing the connection is nothing to it, and `lorasmith` comes back here.\n\n"
-        "A request (save, samples, pause, stop) is faint until the engine has answered, which it does between "
-        "two steps."
+        "The engine works in a process of its own: leaving this screen, closing the terminal or losing the "
+        "connection is nothing to it, and `lorasmith` comes back here. What you ask of it is faint until it has "
+        "answered, which it does between two steps."
     )
 
     BINDINGS = [
@@ -88,19 +85,19 @@ class WatchScreen(HouseScreen):
         Binding("r", "start", "resume", tooltip="start a run again that is not running"),
         Binding("l", "runs", "list", tooltip="the list of all runs"),
         Binding("1", "view(0)", show=False, tooltip="the loss, or the stages of the work"),
-        Binding("2", "view(1)", show=False, tooltip="the newest sample pictures"),
-        Binding("3", "view(2)", show=False, tooltip="the record: what happened when"),
-        Binding("4", "view(3)", show=False, tooltip="the engine's log"),
-        Binding("tab", "next_view(1)", show=False, tooltip="the next of these views"),
+        Binding("2", "view(1)", show=False, tooltip="the samples: ← → earlier and later, z one large, ↑ ↓ next"),
+        Binding("3", "view(2)", show=False, tooltip="the record, what happened when: ↑ ↓ pgup pgdn, end the newest"),
+        Binding("4", "view(3)", show=False, tooltip="the engine's log, likewise"),
+        Binding("tab", "next_view(1)", show=False, tooltip="the next of these four"),
         Binding("shift+tab", "next_view(-1)", show=False),
-        Binding("z", "zoom", show=False, tooltip="samples: one picture as large as it goes, or all of them"),
-        Binding("up,k", "move(1)", show=False, tooltip="record and log: back; samples: the picture before"),
+        Binding("z", "zoom", show=False),
+        Binding("up,k", "move(1)", show=False),
         Binding("down,j", "move(-1)", show=False),
-        Binding("pageup", "page(1)", show=False, tooltip="a page back"),
+        Binding("pageup", "page(1)", show=False),
         Binding("pagedown", "page(-1)", show=False),
-        Binding("left", "older(1)", show=False, tooltip="samples: those drawn earlier"),
+        Binding("left", "older(1)", show=False),
         Binding("right", "older(-1)", show=False),
-        Binding("end", "newest", show=False, tooltip="back to the newest"),
+        Binding("end", "newest", show=False),
     ]
 
     DEFAULT_CSS = """
@@ -136,7 +133,7 @@ class WatchScreen(HouseScreen):
         verb: str
         trouble: str
 
-    def __init__(self, folder: RunFolder, *, look_seconds: float = _LOOK_SECONDS) -> None:
+    def __init__(self, folder: RunFolder, *, look_seconds: float = 1.0) -> None:
         super().__init__()
         self.folder = folder
         self.look_seconds = look_seconds
@@ -158,10 +155,10 @@ class WatchScreen(HouseScreen):
                 yield LossChart(ascii_only=self.house.ascii_only)
                 yield Stages(self.folder)
                 yield Words(id="reading", ink="muted")
-                yield Text(id="below")
+                yield Record(id="below")
             yield Gallery(id="newest", ascii_only=self.house.ascii_only)
         yield Samples(self.folder, ascii_only=self.house.ascii_only, classes="view")
-        yield Text(id="record", empty="Nothing has happened yet.").add_class("view")
+        yield Record(id="record", empty="Nothing has happened yet.").add_class("view")
         yield Text(id="log", empty="The engine has written nothing to its log.").add_class("view")
         yield Words(id="said")
 
@@ -181,6 +178,9 @@ class WatchScreen(HouseScreen):
         worker = get_current_worker()
         log: tuple[str, ...] | None = None
         while not worker.is_cancelled:
+            if not self.folder.path.is_dir():
+                self.post_message(self.Answered("", f"The folder of {shown(self.folder.name)} was moved or deleted."))
+                return
             seen = follower.look()
             if seen is not None:
                 self.post_message(self.Looked(seen, log))
@@ -245,11 +245,9 @@ class WatchScreen(HouseScreen):
 
     def _draw_text(self, seen: Seen) -> None:
         if self.view == RECORD:
-            record = self.query_one("#record", Text)
-            record.show(record_rows(seen.record, record.size.width))
+            self.query_one("#record", Record).show_record(seen.record)
         if self.view == LOSS and self.has_class("-wide"):
-            below = self.query_one("#below", Text)
-            below.show(record_rows(seen.record[-30:], below.size.width))
+            self.query_one("#below", Record).show_record(seen.record[-30:])
 
     def in_short(self) -> str:
         if self.seen is None:
@@ -329,6 +327,8 @@ class WatchScreen(HouseScreen):
 
     @work(thread=True, group="requests")
     def _start(self) -> None:
+        from tui.commands.control import processes_of
+
         kind = self.folder.kind
         self._try("start", lambda: start_engine(self.folder, kind, processes=processes_of(self.folder)))
 

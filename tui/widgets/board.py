@@ -28,6 +28,8 @@ INKS = ("plain", "strong", "muted", "accent", "good", "warn", "bad", "head", "ke
 
 _GROUNDS = ("", "head", "\0")  # inks that a blank shows too
 
+_TELLS = 12  # columns below which the beginning of a text tells nothing
+
 _NEAR = 6  # columns between two changes that are sent as one: moving the cursor costs about as much
 
 
@@ -150,9 +152,15 @@ def text_width(row: Row) -> int:
 
 
 def spread(left: Row, right: Row, width: int) -> Row:
-    """`left` and `right` at the two ends of a line; the right end gives way."""
-    gap = width - text_width(left) - text_width(right)
-    return left if gap < 1 else [*left, (" " * gap, ""), *right]
+    """`left` and `right` at the two ends of a line; the right end gives way, and is cut where something of it fits."""
+    room = width - text_width(left) - 2
+    gap = room + 2 - text_width(right)
+    if gap >= 1:
+        return [*left, (" " * gap, ""), *right]
+    if room < _TELLS:
+        return left
+    cut = ((char, ink) for char, ink in cells(right, room) if char)
+    return [*left, ("  ", ""), *cut]
 
 
 def bar(share: float, width: int) -> Row:

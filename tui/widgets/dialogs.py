@@ -92,7 +92,7 @@ class Help(ModalScreen[None]):
     DEFAULT_CSS = """
     Help { align: center middle; }
     Help > VerticalScroll {
-        width: 76; max-height: 90%; height: auto; padding: 1 2; background: $surface; border: round $primary;
+        width: 78; max-height: 100%; height: auto; padding: 0 1; background: $surface; border: round $primary;
         scrollbar-size-vertical: 1;
         &:ansi { border: round ansi_blue; background: ansi_default; }
     }
@@ -108,5 +108,6 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         widest = max((len(key) for key, _ in self.keys), default=0)
         lines = [self.text.strip(), "", *(f"{key.rjust(widest)}  {words}" for key, words in self.keys)]
-        with VerticalScroll():
-            yield Static("\n".join([*lines, "", "escape closes this"]), markup=False)
+        with VerticalScroll() as window:
+            window.border_subtitle = "escape closes this"
+            yield Static("\n".join(lines), markup=False)

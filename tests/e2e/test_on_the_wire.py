@@ -1,0 +1,95 @@
+"""What the monitor costs: bytes on a slow line, memory, the time to its first paint."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from recorded_run import RecordedRun, new_recorded_run
+
+FIRST_PAINT = 15_000
+A_SECOND = 1_500
+MEMORY = 120e6
+
+
+@pytest.fixture
+def recorded(own_home: Path) -> RecordedRun:
+    """A training of 200 steps that is nearly done: its chart is full."""
+    run = new_recorded_run()
+    run.start()
+    run.train(190)
+    return run
+
+
+@pytest.mark.parametrize("colour", ["truecolor", "256", "16", "none"])
+def test_the_first_paint_of_a_monitor_with_a_full_chart(open_app, own_home, recorded, colour):
+    terminal = open_app("watch", "bear", "--color", colour, LORASMITH_HOME=str(own_home))
+    terminal.until("checkpoint", "q leave")
+    assert 2000 < terminal.until_quiet() < FIRST_PAINT
+
+
+def test_a_monitor_at_which_steps_come_every_second(open_app, own_home, recorded):
+    with recorded.alive():
+        terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home), COLORTERM="truecolor")
+        terminal.until("q leave")
+        terminal.until_quiet(0.3)
+        before, began = len(terminal.raw), time.monotonic()
+        for step in range(191, 199):
+            recorded.step(step)
+            terminal.until(f"step {step} of 200")
+        assert (len(terminal.raw) - before) / (time.monotonic() - began) < A_SECOND
+
+
+def test_a_monitor_at_which_nothing_happens_sends_nothing(open_app, own_home, recorded):
+    with recorded.alive():
+        terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home))
+        terminal.until("q leave")
+        before = terminal.until_quiet()
+        time.sleep(2.5)  # nothing can be waited for: nothing is to come
+        assert len(terminal.raw) == before
+
+
+def test_the_list_of_runs(open_app, own_home):
+    for number in range(30):
+        run = new_recorded_run(f"run-{number:02d}")
+        run.start()
+        run.train(10)
+        run.finish()
+    terminal = open_app(LORASMITH_HOME=str(own_home))
+    terminal.until("30 runs, in", "q leave", "finished")
+    assert terminal.until_quiet() < FIRST_PAINT
+
+
+def test_memory_of_the_terminals_process(open_app, own_home, recorded):
+    terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home))
+    terminal.until("q leave")
+    terminal.keys("2")
+    terminal.until("No samples yet")
+    status = Path(f"/proc/{terminal.process.pid}/status").read_text().split()
+    assert int(status[status.index("VmHWM:") + 1]) * 1024 < MEMORY
+
+
+def test_the_first_paint_comes_within_half_a_second(open_app, own_home, recorded):
+    """By the clock where the machine is idle; where it is not, by what a bare interpreter takes on it."""
+    painted, bare, work = [], [], []
+    for _ in range(3):
+        begun = time.monotonic()
+        subprocess.run([sys.executable, "-c", "pass"], check=True)
+        bare.append(time.monotonic() - begun)
+        terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home))
+        terminal.until("q leave")
+        painted.append(time.monotonic() - terminal.began)
+        work.append(processor_seconds(terminal.process.pid))
+        terminal.__exit__()
+    assert statistics.median(work) < 0.75
+    assert statistics.median(painted) < max(0.5, 40 * statistics.median(bare))
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
