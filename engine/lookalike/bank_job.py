@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from engine.base.load import Base
 from engine.errors import LorasmithError, shown
 from engine.lookalike.bank import Bank, shots
 from engine.lookalike.consent import require_permission
-from engine.lookalike.match import LEAST_OF_CLASS, Nearness, Ranking, rank, subject_centroid
+from engine.lookalike.match import BY_CHANCE, LEAST_OF_CLASS, Nearness, Ranking, rank, shortlist
 from engine.lookalike.names import made_up_names
 from engine.lookalike.painter import draw_missing, look, opened_base, recipe_of
 from engine.lookalike.readers import Reader, face_reader, no_face_sentence, picture_reader
@@ -16,6 +19,9 @@ from engine.lookalike.subject import photographs, read_subject
 from engine.lookalike.vocabulary import vocabularies
 from engine.lookalike.words_job import figures
 from engine.runs.job import Job
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _LISTED = 8  # matches in the result
 _ON_SHEET = 4  # of them with their pictures
@@ -56,41 +62,57 @@ def _reader(job: Job, spec: LookalikeJob) -> Reader:
     return face_reader(spec.faces, report) if spec.by_face else picture_reader(spec.encoder, spec.base.model, report)
 
 
-def _ranked(job: Job, spec: LookalikeJob, bank: Bank, reader: Reader, base, seen) -> Ranking:
-    """Draws and reads what is missing, the class prompt and the made-up names first, then ranks."""
+def _ranked(job: Job, spec: LookalikeJob, bank: Bank, reader: Reader, base: Base, seen: list[np.ndarray]) -> Ranking:
+    """Draws every name a few times, then the nearest ones and the made-up names more often, and ranks those."""
     made_up = made_up_names(vocabularies(spec.base.model)[0], spec.words, spec.made_up)
-    half = max(2, spec.pictures // 2)
-    numbers = shots(half, half)
+    few, many = _shots(spec.pictures), _shots(spec.final_pictures)
     of_class = shots((spec.class_pictures + 1) // 2, spec.class_pictures // 2)
     wanted = [(spec.class_prompt, number) for number in of_class]
-    wanted += [(name, number) for name in (*made_up, *spec.words) for number in numbers]
-    draw_missing(job, base, bank, wanted, stage=f"drawing {len(spec.words)} names")
+    wanted += [(name, number) for name in spec.words for number in few]
+    draw_missing(job, base, bank, wanted, stage="drawing the class and the names")
     look(job, bank, reader, [spec.class_prompt], of_class, stage="looking at the class")
-    look(job, bank, reader, [*made_up, *spec.words], numbers, stage="looking at the names")
     class_vectors = bank.seen(reader.name, spec.class_prompt, of_class) or {}
-    if len(class_vectors) < 10:
-        raise LorasmithError(
-            f"The base draws no face in {len(of_class) - len(class_vectors)} of {len(of_class)} pictures of "
-            f"{shown(spec.class_prompt)!r}, too few to compare with: choose a class prompt such as woman or man."
-        )
-    if len(class_vectors) < LEAST_OF_CLASS:
-        job.warn(
-            f"Only {len(class_vectors)} pictures of the class prompt can be compared with; with fewer than "
-            f"{LEAST_OF_CLASS} no look-alike can be told from chance."
-        )
+    _check_class(job, spec, len(class_vectors), len(of_class))
+    look(job, bank, reader, spec.words, few, stage="looking at the names")
+    names = {name: bank.seen(reader.name, name, few) or {} for name in spec.words}
+    finalists = shortlist(seen, names, class_vectors, spec.finalists)
+    closer = (*made_up, *finalists)
+    draw_missing(
+        job, base, bank, [(name, number) for name in closer for number in many], stage="drawing the nearest again"
+    )
+    look(job, bank, reader, closer, many, stage="looking at the nearest again")
     return rank(
-        subject_centroid(seen),
-        {name: bank.seen(reader.name, name, numbers) or {} for name in spec.words},
-        [bank.seen(reader.name, name, numbers) or {} for name in made_up],
+        seen,
+        {name: bank.seen(reader.name, name, many) or {} for name in finalists},
+        [bank.seen(reader.name, name, many) or {} for name in made_up],
         class_vectors,
         same=reader.same,
     )
 
 
+def _check_class(job: Job, spec: LookalikeJob, seen: int, drawn: int) -> None:
+    """Refuses to compare with next to nothing, and warns where no percentile of 99 can come of it."""
+    if seen < 10:
+        raise LorasmithError(
+            f"The base draws no face in {drawn - seen} of {drawn} pictures of {shown(spec.class_prompt)!r}, which "
+            "leaves too few to compare with: choose a class prompt such as woman or man."
+        )
+    if seen < LEAST_OF_CLASS:
+        job.warn(
+            f"Only {seen} pictures of the class prompt can be compared with; with fewer than {LEAST_OF_CLASS} no "
+            "look-alike can be told from chance."
+        )
+
+
+def _shots(pictures: int) -> tuple[int, ...]:
+    """Half of them by each prompt."""
+    return shots((pictures + 1) // 2, max(2, pictures // 2))
+
+
 def _result(
     job: Job, spec: LookalikeJob, bank: Bank, reader: Reader, ranking: Ranking, photographs: int, seen: int
 ) -> MatchResult:
-    numbers = shots(max(2, spec.pictures // 2), max(2, spec.pictures // 2))
+    numbers = _shots(spec.final_pictures)
     listed = ranking.nearest[:_LISTED]
     sheet = None
     if listed:
@@ -109,9 +131,12 @@ def _result(
         for one in listed
     )  # fmt: skip
     return MatchResult(
-        class_prompt=spec.class_prompt, subject=spec.subject, useful=ranking.useful, sentence=sentence(ranking),
-        by=reader.name, photographs=photographs, faces_found=seen, names=len(spec.words), known=len(ranking.nearest),
-        by_chance=ranking.by_chance, margin=ranking.margin, matches=matches, unknown=ranking.unknown, sheet=sheet,
+        class_prompt=spec.class_prompt, subject=spec.subject, useful=ranking.useful,
+        sentence=sentence(ranking, len(spec.words)), by=reader.name, photographs=photographs, faces_found=seen,
+        names=len(spec.words),
+        finalists=len(ranking.nearest) + len(ranking.unknown), known=len(ranking.nearest),
+        by_chance=len(spec.words) * BY_CHANCE, margin=ranking.margin, matches=matches, unknown=ranking.unknown,
+        sheet=sheet,
     )  # fmt: skip
 
 
@@ -119,21 +144,23 @@ def _label(one: Nearness) -> str:
     return f"{one.word}: similarity {one.similarity:.2f}, percentile {one.percentile:.1f}"
 
 
-def sentence(ranking: Ranking) -> str:
+def sentence(ranking: Ranking, names: int) -> str:
     """The answer, and how far it can be trusted."""
     if not ranking.nearest:
-        return "No useful look-alike: the base draws none of these names alike each time. Take a rare word."
+        return (
+            "No useful look-alike: of the names nearest to the subject the base draws none alike each time. Take a "
+            "rare word."
+        )
     best = ranking.nearest[0]
     if not ranking.useful:
         return (
             f"No useful look-alike: the nearest, {shown(best.word)}, is hardly more like the subject than the class "
             f"prompt's own pictures (percentile {best.percentile:.1f}, wanted 99). Take a rare word."
         )
-    chance = ranking.by_chance
     by_chance = (
-        f" Of {len(ranking.nearest)} known names about {chance:.0f} would come this far by chance: trust your eyes "
-        "more than the figure."
-        if chance >= 0.5
+        f" Of {names} names about {names * BY_CHANCE:.0f} would come this far by chance: trust your eyes more than the "
+        "figure."
+        if names * BY_CHANCE >= 1
         else ""
     )
     return (

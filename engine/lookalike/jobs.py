@@ -15,7 +15,7 @@ from engine.plan import Plan
 from engine.runs.folder import RunFolder, list_runs
 
 WORD_PICTURES, NAME_PICTURES = 8, 4
-WORD_MADE_UP, NAME_MADE_UP = 10, 20
+WORD_MADE_UP, NAME_MADE_UP = 10, 16
 WORD_CLASS, NAME_CLASS = 12, 120  # a 99th percentile takes more than a hundred
 
 
@@ -79,7 +79,8 @@ def pictures_to_draw(job: LookalikeJob) -> int:
     if job.kind == "words":
         each = job.pictures + max(2, job.pictures // 2)
         return each * (1 + job.made_up) + (job.class_pictures if job.class_prompt else 0)
-    return 2 * max(2, job.pictures // 2) * (len(job.words) + job.made_up) + job.class_pictures
+    again = min(job.finalists, len(job.words)) * (job.final_pictures - job.pictures)
+    return job.pictures * len(job.words) + again + job.made_up * job.final_pictures + job.class_pictures
 
 
 def same_run(job: LookalikeJob) -> RunFolder | None:

@@ -11,11 +11,12 @@ from engine.lookalike.consistency import Consistency, Vectors, centroid, weigh
 
 USEFUL_PERCENTILE = 99.0
 LEAST_OF_CLASS = 100  # pictures of the class prompt, below which a 99th percentile cannot be told
+BY_CHANCE = 1 - USEFUL_PERCENTILE / 100  # the share of names that would come as far if none were like the subject
 
 
 @dataclass(frozen=True)
 class Nearness:
-    """One known word beside the subject; `similarity` is the mean cosine between the subject and its pictures."""
+    """One known word beside the subject; `similarity` as in `rank`."""
 
     word: str
     similarity: float
@@ -42,43 +43,47 @@ class Ranking:
             return None
         return self.nearest[0].similarity - self.nearest[1].similarity
 
-    @property
-    def by_chance(self) -> float:
-        """Known words that would pass the percentile if none were like the subject."""
-        return len(self.nearest) * (1 - USEFUL_PERCENTILE / 100)
 
-
-def subject_centroid(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """The subject's direction: the mean of its photographs' vectors, of length 1."""
-    middle = np.mean(np.stack(list(vectors)), axis=0)
-    return middle / max(float(np.linalg.norm(middle)), 1e-9)
+def shortlist(subject: Sequence[np.ndarray], words: Mapping[str, Vectors], of_class: Vectors, count: int) -> list[str]:
+    """The words whose pictures are most like the subject, nearest first; those without any are left out."""
+    middle = centroid(of_class)
+    target = _direction(np.mean(np.stack(list(subject)), axis=0), middle)
+    near = {word: float(_direction(centroid(vectors), middle) @ target) for word, vectors in words.items() if vectors}
+    return sorted(near, key=lambda word: -near[word])[:count]
 
 
 def rank(
-    subject: np.ndarray,
+    subject: Sequence[np.ndarray],
     words: Mapping[str, Vectors],
     made_up: Sequence[Vectors],
     of_class: Vectors,
     *,
     same: float | None = None,
 ) -> Ranking:
-    """The words the base knows, by their likeness to the subject; `of_class` are the class prompt's pictures.
+    """The words the base knows, by their likeness to the subject's photographs, both seen from the class.
 
-    A word counts as known as in `weigh` and, where `same` gives the cosine of one person, its pictures agree at
-    least as much as that. The percentile is the share of class pictures less like the subject, which never
-    reaches 100: of 120 pictures all less like it, it is 99.2.
+    Likeness is the cosine between the two means, measured from the mean of `of_class`, the class prompt's pictures:
+    what all of the class have in common says nothing. A word counts as known as in `weigh` and, where `same` gives
+    the cosine of one person, where its pictures agree at least as much as that. The percentile is the share of class
+    pictures less like the subject; it never reaches 100: of 120 pictures all less like it, it is 99.2.
     """
-    others = np.array([float(vector @ subject) for vector in of_class.values()])
-    middle, spread = float(others.mean()), max(float(others.std(ddof=1)), 1e-6)
+    middle = centroid(of_class)
+    target = _direction(np.mean(np.stack(list(subject)), axis=0), middle)
+    others = np.array([float(_direction(vector, middle) @ target) for vector in of_class.values()])
+    mean, spread = float(others.mean()), max(float(others.std(ddof=1)), 1e-6)
     nearest, unknown = [], []
     for word, vectors in words.items():
         found = weigh(vectors, made_up)
         if not found.known or (same is not None and (found.kappa or 0.0) < same):
             unknown.append(word)
             continue
-        similarity = float(centroid(vectors) @ subject)
-        below = int((others < similarity).sum())
-        percentile = 100.0 * below / (len(others) + 1)
-        nearest.append(Nearness(word, similarity, percentile, (similarity - middle) / spread, found))
+        similarity = float(_direction(centroid(vectors), middle) @ target)
+        percentile = 100.0 * int((others < similarity).sum()) / (len(others) + 1)
+        nearest.append(Nearness(word, similarity, percentile, (similarity - mean) / spread, found))
     nearest.sort(key=lambda one: -one.similarity)
     return Ranking(tuple(nearest), tuple(unknown))
+
+
+def _direction(vector: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    away = vector - middle
+    return away / max(float(np.linalg.norm(away)), 1e-9)

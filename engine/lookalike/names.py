@@ -119,8 +119,8 @@ def made_up_names(vocabulary: Vocabulary, names: Sequence[str], count: int, *, s
     """
     draw = random.Random(f"{seed}|names")
     taken = {name.casefold() for name in names}
-    several = [name.split() for name in names if " " in name]
-    if len({name[0] for name in several}) < 8 or len(several) * 2 < len(names):
+    several = [name.split() for name in names if name.count(" ") == 1]
+    if len({name[0] for name in several}) < 8 or len(several) * 3 < len(names):
         lengths = sorted(vocabulary.count(name) for name in names)
         return made_up_words(vocabulary, lengths[len(lengths) // 2], count, seed=seed)
     found: dict[str, None] = {}
@@ -151,7 +151,7 @@ def _filled(
             found[word] = None
         else:
             others[word] = length
-    nearest = sorted(others, key=lambda word: (abs(others[word] - tokens), word))
+    nearest = sorted(others, key=lambda word: abs(others[word] - tokens))
     return [*found, *(word for word in nearest if word not in found)][:count]
 
 

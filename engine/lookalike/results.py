@@ -66,8 +66,9 @@ class Match:
 class MatchResult:
     """The look-alike search: the nearest known names, best first, and whether the best is of use.
 
-    `margin` is the best one's lead over the second, in similarity; `by_chance` is how many of the known names would
-    reach the 99th percentile if none were like the subject.
+    Of `names`, the `finalists` nearest were drawn more often, and `known` of them the base draws alike each time;
+    `unknown` names the others. `margin` is the best one's lead over the second, in similarity; `by_chance` is how
+    many of all names would reach the 99th percentile if none were like the subject.
     """
 
     class_prompt: str
@@ -78,6 +79,7 @@ class MatchResult:
     photographs: int
     faces_found: int
     names: int
+    finalists: int
     known: int
     by_chance: float
     margin: float | None

@@ -20,8 +20,10 @@ FACE_KINDS: tuple[Kind, ...] = ("person", "character")
 class LookalikeJob:
     """A words job draws one word; a bank job draws many and holds the subject's photographs against them.
 
-    `made_up` words and `class_pictures` are what the words are held against. `size` 0 is the base's own. `encoder`
-    and `faces` name who looks at pictures ("auto": what this machine has). `photographs` are folders or .zips.
+    `made_up` words and `class_pictures` are what the words are held against. A bank's `finalists`, the names nearest
+    to the subject after `pictures` each, are drawn until they have `final_pictures`, as have the made-up names.
+    `size` 0 is the base's own. `encoder` and `faces` name who looks at pictures ("auto": what this machine has).
+    `photographs` are folders or .zips.
     """
 
     kind: JobKind
@@ -32,6 +34,8 @@ class LookalikeJob:
     pictures: int = 8
     made_up: int = 12
     class_pictures: int = 16
+    finalists: int = 12
+    final_pictures: int = 12
     steps: int = 20
     cfg: float = 5.0
     size: int = 0
@@ -45,11 +49,14 @@ class LookalikeJob:
         return self.subject in FACE_KINDS
 
 
-_LEAST: dict[str, int] = {"pictures": 2, "made_up": 3, "class_pictures": 4, "steps": 1, "size": 0}
+_LEAST: dict[str, int] = {
+    "pictures": 2, "made_up": 3, "class_pictures": 4, "finalists": 1, "final_pictures": 4, "steps": 1, "size": 0,
+}  # fmt: skip
 _COMMENTS = {
     "pictures": "drawn for each word",
     "made_up": "meaningless words that the words are held against",
     "class_pictures": "of the class prompt, likewise",
+    "finalists": "of a bank: names that are drawn more often before they are judged",
     "size": "pixels a side; 0 = the base's own",
     "encoder": "who looks at whole pictures",
     "faces": "who looks at faces",

@@ -183,9 +183,9 @@ def _tell_matches(run: RunFolder, result: MatchResult) -> None:
     if result.margin is not None:
         say(f"The first leads the second by {result.margin:.3f}.")
     say(
-        f"The base draws {result.known} of {count(result.names, 'name')} alike each time; "
-        f"{result.faces_found} of {count(result.photographs, 'picture')} could be compared. "
-        f"Looked at by {shown(result.by)}."
+        f"Of {count(result.names, 'name')} the {result.finalists} nearest were drawn again, and the base draws "
+        f"{result.known} of them alike each time. {result.faces_found} of {count(result.photographs, 'picture')} could "
+        f"be compared. Looked at by {shown(result.by)}."
     )
     if result.sheet:
         say(f"The drawings: {home_path(run.path / result.sheet)}")
