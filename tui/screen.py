@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.events import Resize
 from textual.screen import Screen
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_COLUMNS, LEAST_ROWS = 80, 24
 _WIDE_COLUMNS, _WIDE_ROWS = 110, 30
+_TEXTUALS = {"app.focus_next", "app.focus_previous", "screen.copy_text", "quit"}  # actions it binds by itself
 
 
 class TooSmall(Board):
@@ -85,11 +86,10 @@ class HouseScreen(Screen[None]):
         return True
 
     def help_keys(self) -> list[tuple[str, str]]:
-        """Every key that works here and what it does, from the bindings themselves."""
+        """Every key of ours that works here and what it does, from the bindings themselves."""
         found: dict[str, tuple[str, str]] = {}
-        for _, binding, _, tooltip in self.active_bindings.values():
-            words = tooltip or binding.tooltip or binding.description
-            ours = binding.action not in {"app.focus_next", "app.focus_previous", "screen.copy_text", "quit"}
-            if words and ours and binding.action not in found and not binding.system:
-                found[binding.action] = (self.app.get_key_display(binding), words)
+        for node, binding, _, tooltip in self.active_bindings.values():
+            ours = isinstance(node, HouseScreen | App) and binding.action not in _TEXTUALS
+            if ours and (tooltip or binding.show) and not binding.system:
+                found.setdefault(binding.action, (self.app.get_key_display(binding), tooltip or binding.description))
         return list(found.values())
