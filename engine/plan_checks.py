@@ -269,6 +269,8 @@ def _regularization(plan: Plan) -> Iterator[Finding]:
 
 
 def _prior_prediction(plan: Plan) -> Iterator[Finding]:
+    from engine.estimate import PRIOR_COST
+
     key, part, subject = "regularization.prior_prediction", plan.regularization, plan.subject
     if not subject.class_prompt.strip():
         yield _error(
@@ -282,6 +284,10 @@ def _prior_prediction(plan: Plan) -> Iterator[Finding]:
             f"{key} holds the class prompt to the base while the same words are trained as the trigger, which undoes "
             "each other; take a rare word as subject.instance_prompt.",
         )
+    cost = 1 + min(1.0, part.ratio) * PRIOR_COST
+    yield _note(
+        key, f"{key} asks base and adapter once more in each step, which takes about {cost:.1f} times as long."
+    )
     if part.folders:
         yield _note(key, f"{key} and class pictures do the same work; one of them is enough, and quicker.")
     if part.ratio > 1:

@@ -24,7 +24,7 @@ from engine.draw.artist import (
     placed_on,
     usual_batch,
 )
-from engine.draw.class_settings import ClassJob, read_class_job
+from engine.draw.class_settings import ClassJob, pictures_of, read_class_job
 from engine.draw.order import Order, parameters
 from engine.draw.picture import checked_size
 from engine.draw.sampling import save_png
@@ -33,10 +33,8 @@ from engine.draw.store import DrawingStore, model_id
 from engine.errors import LorasmithError, shown
 from engine.files import write_atomic
 from engine.plan import BaseChoice
-from engine.runs.folder import RunFolder
 from engine.runs.job import Job, Stopped
 
-PICTURES = "pictures"  # the folder inside the run that a plan names
 _FIRST_LOOK = 12  # pictures after which the first contact sheet shows whether the prompts are any good
 _LOOK_SECONDS = 600.0
 _SHEET = 24  # pictures on a contact sheet, the latest
@@ -55,11 +53,6 @@ def run(job: Job) -> None:
         fetch_dataset(job, settings, pictures_of(job.folder))
     else:
         draw_class_pictures(job, settings)
-
-
-def pictures_of(folder: RunFolder) -> Path:
-    """Where a run's class pictures lie, for a plan's regularization.folders."""
-    return folder.path / PICTURES
 
 
 def draw_class_pictures(job: Job, settings: ClassJob) -> None:

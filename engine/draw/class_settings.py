@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine.draw.class_plan import class_seed, order_lines
+from engine.dataset.check import CheckReport
+from engine.draw.class_plan import ClassNeed, class_orders, class_prompts, class_seed, needed, order_lines
 from engine.draw.order import Order
 from engine.errors import PlanError, shown
+from engine.estimate import plan_report, plan_shape
 from engine.plan import BaseChoice, Plan
+from engine.runs.folder import RunFolder, list_runs
 
 KIND = "regularize"
+PICTURES = "pictures"  # the folder inside the run that a plan names
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,60 @@ class ClassJob:
     def captioned(self) -> bool:
         """Whether a caption lies beside each picture: where the class prompt alone does not say what was drawn."""
         return any(order.prompt != self.class_prompt for order in self.orders)
+
+
+@dataclass(frozen=True)
+class ClassSetup:
+    """A plan's class pictures before they are drawn: what it needs and why, the report it rests on, and the job."""
+
+    need: ClassNeed
+    report: CheckReport
+    job: ClassJob
+
+
+def class_setup(
+    plan: Plan,
+    *,
+    count: int | None = None,
+    prompts: str | Path | None = None,
+    negative: str = "",
+    steps: int = 25,
+    cfg: float = 5.0,
+) -> ClassSetup:
+    """Works out what to draw for a plan, from its pictures' headers alone; any class folders it names do not count.
+
+    `prompts` as in `class_prompts`. Raises LorasmithError: nothing to train, an empty class prompt, a base that is
+    not here.
+    """
+    native, step = plan_shape(plan)
+    report = class_report(plan)
+    need = needed(plan, report, count)
+    texts = class_prompts(plan, report, prompts)
+    orders = class_orders(
+        need, texts, report.rules, native=native, step=step, negative=negative, steps=steps, cfg=cfg
+    )
+    return ClassSetup(need, report, drawing_job(plan, orders))
+
+
+def class_report(plan: Plan) -> CheckReport:
+    """What a training of the plan does without its class folders: the ground for its class pictures."""
+    native, step = plan_shape(plan)
+    without = replace(plan, regularization=replace(plan.regularization, folders=()))
+    return plan_report(without, native_resolution=native, native_step=step)
+
+
+def same_run(job: ClassJob) -> RunFolder | None:
+    """The newest run that does, or did, this very job; to be followed, resumed or taken as it is."""
+    text = job_text(job)
+    for run in list_runs():
+        if run.kind == KIND and run.job.read_text(encoding="utf-8", errors="replace") == text:
+            return run
+    return None
+
+
+def pictures_of(folder: RunFolder) -> Path:
+    """Where a run's class pictures lie, for a plan's regularization.folders."""
+    return folder.path / PICTURES
 
 
 def drawing_job(plan: Plan, orders: Sequence[Order]) -> ClassJob:

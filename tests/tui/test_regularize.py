@@ -1,4 +1,4 @@
-"""`lorasmith regularize PLAN`: what it says, what it does to the plan when asked to, and how it takes up its own runs."""
+"""`lorasmith regularize PLAN`: what it says, the plan it changes only when asked to, and how it takes up its own runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.draw.class_job import PICTURES
 from engine.plan_file import read_plan
 from engine.runs.folder import list_runs
-from tui.commands import regularize
 
 PLAN = """# my own words
 [subject]
@@ -40,10 +38,6 @@ def plan(tmp_path, tiny_base):
     path = tmp_path / "dog.toml"
     path.write_text(PLAN.format(base=json.dumps(str(tiny_base))), encoding="utf-8")
     return path
-
-
-def test_the_pictures_folder_is_called_the_same_on_both_sides():
-    assert regularize.PICTURES == PICTURES
 
 
 def test_it_draws_then_writes_the_plan_only_when_asked_and_never_draws_twice(lorasmith, plan):

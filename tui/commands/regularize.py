@@ -6,53 +6,54 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from engine.dataset.check import CheckReport
 from engine.draw.class_advice import class_advice
-from engine.draw.class_plan import ClassNeed, class_orders, class_prompts, needed
-from engine.draw.class_settings import KIND, ClassJob, dataset_job, drawing_job, job_text
+from engine.draw.class_plan import needed
+from engine.draw.class_settings import (
+    KIND,
+    ClassJob,
+    class_report,
+    class_setup,
+    dataset_job,
+    job_text,
+    pictures_of,
+    same_run,
+)
 from engine.draw.class_sources import check_brought
 from engine.errors import PlanError, shown
-from engine.estimate import cards, plan_report, plan_shape
+from engine.estimate import cards
 from engine.files import write_atomic
 from engine.plan import ClassFolder, Plan
 from engine.plan_file import plan_from_text, read_plan, read_text, update_text
-from engine.runs.folder import RunFolder, create_run, list_runs
+from engine.runs.folder import RunFolder, create_run
 from engine.runs.summary import read_summary
 from tui.commands.train import _begin, run_name
 from tui.follow import Interrupts, follow
 from tui.text import count, duration, home_path, plain, say, say_json, table
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-PICTURES = "pictures"  # engine.draw.class_job's; a test holds them equal
 
 
 def regularize(asked: Namespace) -> int:
     """Says what the plan wants, gets it, and tells how the plan comes to use it."""
     path = asked.plan.expanduser()
     plan = read_plan(path)
-    native, step = plan_shape(plan)
-    report = plan_report(
-        replace(plan, regularization=replace(plan.regularization, folders=())),
-        native_resolution=native, native_step=step,
-    )  # fmt: skip
     if asked.advice:
-        return _advise(plan, report, as_json=asked.json)
-    need = needed(plan, report, asked.count)
-    say(need.sentence)
+        return _advise(plan, class_report(plan), as_json=asked.json)
     if asked.source:
-        return _brought(asked, plan, need, report)
-    prompts = class_prompts(plan, report, asked.prompts)
-    orders = class_orders(
-        need, prompts, report.rules, native=native, step=step,
-        negative=asked.negative, steps=asked.steps, cfg=asked.cfg,
-    )  # fmt: skip
+        return _brought(asked, plan)
+    setup = class_setup(
+        plan, count=asked.count, prompts=asked.prompts, negative=asked.negative, steps=asked.steps, cfg=asked.cfg
+    )
+    say(setup.need.sentence)
+    orders = setup.job.orders
     sizes = dict.fromkeys(f"{width}x{height}" for width, height in (order.size for order in orders))
-    say(f"Drawn at {', '.join(sizes)} from {count(len(prompts), 'prompt')}: {shown(prompts[0])}"
-        f"{' ...' if len(prompts) > 1 else '.'}")  # fmt: skip
-    return _work(asked, drawing_job(plan, orders))
+    texts = list(dict.fromkeys(order.prompt for order in orders))
+    more = " ..." if len(texts) > 1 else "."
+    say(f"Drawn at {', '.join(sizes)} from {count(len(texts), 'prompt')}: {shown(texts[0])}{more}")
+    return _work(asked, setup.job)
 
 
 def _advise(plan: Plan, report: CheckReport, *, as_json: bool) -> int:
@@ -74,8 +75,11 @@ def _advise(plan: Plan, report: CheckReport, *, as_json: bool) -> int:
     return 0
 
 
-def _brought(asked: Namespace, plan: Plan, need: ClassNeed, report: CheckReport) -> int:
+def _brought(asked: Namespace, plan: Plan) -> int:
     """A folder or .zip that is here is checked; a hub name is fetched by a job."""
+    report = class_report(plan)
+    need = needed(plan, report, asked.count)
+    say(need.sentence)
     path = Path(asked.source).expanduser()
     if not path.exists() and _HUB_NAME.fullmatch(asked.source):
         return _work(asked, dataset_job(plan, asked.source, need.pictures))
@@ -92,11 +96,11 @@ def _brought(asked: Namespace, plan: Plan, need: ClassNeed, report: CheckReport)
 
 def _work(asked: Namespace, job: ClassJob) -> int:
     """Starts the job, or takes up the run that already does or did the same."""
-    path, text = asked.plan.expanduser(), job_text(job)
-    run = None if asked.name else _same(text)
+    path = asked.plan.expanduser()
+    run = None if asked.name else same_run(job)
     if run is None:
         name = asked.name or f"{run_name(read_plan(path), path)[:52]}-class"
-        run = create_run(name, text, kind=KIND, exact=asked.name is not None)
+        run = create_run(name, job_text(job), kind=KIND, exact=asked.name is not None)
         code = _begin(run, KIND, detach=asked.detach)
     else:
         code = _again(run, detach=asked.detach)
@@ -104,22 +108,14 @@ def _work(asked: Namespace, job: ClassJob) -> int:
         say("When it has ended, the same command with --write adds the pictures to the plan.")
     elif not code:
         _tell_set(run)
-        _tell_plan(path, run.path / PICTURES, write=asked.write)
+        _tell_plan(path, pictures_of(run), write=asked.write)
     return code
-
-
-def _same(text: str) -> RunFolder | None:
-    """The newest run with the same job."""
-    for run in list_runs():
-        if run.kind == KIND and run.job.read_text(encoding="utf-8", errors="replace") == text:
-            return run
-    return None
 
 
 def _again(run: RunFolder, *, detach: bool) -> int:
     """Goes on with a run of the same job: nothing to do, to follow, or to resume."""
     summary = read_summary(run)
-    if summary.status == "finished" and (run.path / PICTURES).is_dir():
+    if summary.status == "finished" and pictures_of(run).is_dir():
         say(f"The run {shown(run.name)} has them already.")
         return 0
     if not summary.alive:
@@ -132,7 +128,7 @@ def _again(run: RunFolder, *, detach: bool) -> int:
 
 
 def _tell_set(run: RunFolder) -> None:
-    folder = run.path / PICTURES
+    folder = pictures_of(run)
     files = [path for path in folder.iterdir() if path.suffix.lower() != ".txt"]
     say(f"{count(len(files), 'class picture')} in {home_path(folder)}.")
 
