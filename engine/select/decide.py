@@ -35,6 +35,9 @@ class Rules:
 
 
 RULES = Rules()
+_RELAXED: tuple[tuple[Gate, ...], ...] = (
+    (), ("bleeding",), ("bleeding", "copying"), ("bleeding", "copying", "undertrained"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +108,10 @@ def decide(scores: Scores, rules: Rules = RULES, votes: Sequence[Vote] = ()) -> 
     gates = gates_of(scores, rules)
     eligible, relaxed = _eligible(points, gates, scores, rules)
     if not eligible:
-        return Undecided(f"No checkpoint can be used: {scores.broken[points[0]]}.")
-    return choose(scores.points, scores.fidelity, scores.flexibility, points, eligible, gates, relaxed, rules, votes)
+        return Undecided(f"No checkpoint can be used: {_why_broken(scores, points[0])}.")
+    # Where all of them bleed, bleeding is no reason for one of them; left in, it would drown what still differs.
+    flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
+    return choose(scores.points, scores.fidelity, flexibility, points, eligible, gates, relaxed, rules, votes)
 
 
 def choose(
@@ -164,6 +169,11 @@ def gates_of(scores: Scores, rules: Rules = RULES) -> dict[Point, tuple[Gate, ..
     return found
 
 
+def _why_broken(scores: Scores, point: Point) -> str:
+    veto = scores.quality.veto(scores.index(point)) if scores.quality else None
+    return scores.broken.get(point, veto or "its pictures are broken").rstrip(".")
+
+
 def _eligible(
     points: Sequence[Point], gates: Mapping[Point, tuple[Gate, ...]], scores: Scores, rules: Rules
 ) -> tuple[list[Point], tuple[Gate, ...]]:
@@ -174,7 +184,7 @@ def _eligible(
     """
     assert isinstance(scores.fidelity, Axis)
     value = dict(zip(scores.points, scores.fidelity.value, strict=True))
-    for relaxed in ((), ("bleeding",), ("bleeding", "copying"), ("bleeding", "copying", "undertrained")):
+    for relaxed in _RELAXED:
         left = [p for p in points if not set(gates.get(p, ())) - set(relaxed)]
         sound = [value[p] for p in points if not set(gates.get(p, ())) - {"bleeding"}]
         reached = not relaxed and left and max(value[p] for p in left) >= rules.bleed_reach * max(sound)

@@ -64,6 +64,7 @@ class Scores:
     fidelity: Axis | CannotTell
     flexibility: Axis
     parts: Mapping[str, np.ndarray]
+    part_draws: Mapping[str, np.ndarray]  # name -> [draws, points]
     evidence: Evidence
     copies: CopyReading | None
     copied: np.ndarray  # pictures of new prompts over the copy mark, [points]
@@ -89,6 +90,13 @@ class Scores:
 
     def index(self, point: Point) -> int:
         return self.points.index(point)
+
+    def flexibility_without(self, part: str) -> Axis:
+        """Flexibility of the other parts, for a part that says nothing between these checkpoints."""
+        weights = {name: weight for name, weight in part_weights(self.kind).items() if name != part}
+        if not weights.keys() & self.parts.keys():
+            return self.flexibility
+        return Axis(flexible(self.parts, weights), flexible(self.part_draws, weights))
 
 
 def evaluate(
@@ -124,8 +132,8 @@ def evaluate(
         flexibility = Axis(flexible(figures, counts), flexible(drawn, counts))
     novel, recall = grid.slots_of(NOVEL), grid.slots_of({Family.RECALL})
     return Scores(
-        grid=grid, kind=kind, anchors=found, fidelity=fidelity, flexibility=flexibility, parts=figures,
-        evidence=_evidence(measured, grid, copies), copies=copies,
+        grid=grid, kind=kind, anchors=found, fidelity=fidelity, flexibility=flexibility,
+        parts=figures, part_draws=drawn, evidence=_evidence(measured, grid, copies), copies=copies,
         copied=_over(copies, novel, grid, "soft") * len(novel), hard_copies=_over(copies, novel, grid, "hard"),
         recalled=_over(copies, recall, grid, "soft"),
         photo_leak=photo_leak(measured.styles, grid) if measured.styles else np.full(len(grid.points), np.nan),

@@ -101,6 +101,7 @@ def pairs_to_ask(
     asked: list[tuple[Point, Point]] = []
     while wanted and len(asked) < count:
         left, right = wanted[len(asked) % len(wanted)]
-        pair = (points[left], points[right])
-        asked.append(pair if generator.random() < 0.5 else pair[::-1])
+        if generator.random() < 0.5:
+            left, right = right, left
+        asked.append((points[left], points[right]))
     return asked

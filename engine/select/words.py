@@ -104,7 +104,7 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     elif choice != best:
         text = (
             f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
-            f"({telling.figures(best)}), but not by more than chance, and the earlier one is the freer.{votes}"
+            f"({telling.figures(best)}), but not by more than chance, and of equals the earlier is taken.{votes}"
         )
     elif decision.sureness == "clear":
         text = f"{telling.name(choice, True)} is clearly the best balance ({figures}).{votes}"
@@ -214,7 +214,7 @@ def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
         bleed = telling.scores.bleed[telling.scores.index(decision.choice)]
         found.append(Sentence(
             f"Every epoch that is trained far enough bleeds: the class word alone draws your subject ({bleed:.0f} of "
-            "100 here); class pictures in the next training keep it apart.",
+            "100 here), so this was not held against any of them; class pictures in the next training keep it apart.",
             telling.pictures(decision.choice, evidence.likeness, BLEEDING, highest=True),
         ))  # fmt: skip
     if "copying" in decision.relaxed:

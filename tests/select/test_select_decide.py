@@ -82,6 +82,9 @@ def test_when_all_trained_epochs_bleed_the_untrained_one_is_not_the_answer():
     knobs = {Point(1): Knobs(0.3), **{Point(k): Knobs(0.7 + k / 50, bleeds=0.9) for k in (2, 3, 4)}}
     decision = decide(evaluate(grid_of(knobs), "person"))
     assert decision.relaxed == ("bleeding",) and decision.choice.checkpoint > 1
+    # What all of them have does not drown what differs: the earlier ones are freer.
+    fading = {Point(k): Knobs(0.8 + k / 100, 1 - k / 12, 1 - k / 12, bleeds=0.9) for k in range(1, 9)}
+    assert decide(evaluate(grid_of(fading, noise=0.05), "person")).choice.checkpoint <= 2
     # ... but one that is trained nearly as far and does not bleed rules them out.
     decision = decide(evaluate(grid_of({**knobs, Point(1): Knobs(0.6)}), "person"))
     assert decision.choice == Point(1) and not decision.relaxed
