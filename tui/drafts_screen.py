@@ -151,7 +151,10 @@ class DraftsScreen(HouseScreen):
         if one is None:
             return
         question = f"Delete the draft {shown(one.name)}? Pictures and runs stay as they are."
-        answers = [Answer("n", "keep it", "nothing changes", None), Answer("y", "delete it", "its file is removed", "y")]
+        answers = [
+            Answer("n", "keep it", "nothing changes", None),
+            Answer("y", "delete it", "its file is removed", "y"),
+        ]
 
         def answered(answer: str | None) -> None:
             if answer == "y":

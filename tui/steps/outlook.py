@@ -103,7 +103,8 @@ _KNOWN = {
 
 def base_names() -> list[tuple[str, str]]:
     """The bases that can be named without looking at the disk, each with a few words."""
-    return [(DEMO, "tiny, comes with lorasmith; no GPU needed")] + [(name, _KNOWN.get(name, "")) for name in SHORT_NAMES]
+    demo = (DEMO, "tiny, comes with lorasmith; no GPU needed")
+    return [demo, *((name, _KNOWN.get(name, "")) for name in SHORT_NAMES)]
 
 
 def scan_key(plan: Plan) -> tuple[object, ...]:

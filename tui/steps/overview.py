@@ -19,9 +19,16 @@ _INK = {"error": "bad", "warning": "warn", "note": "muted"}
 _MARK = {"error": "✗", "warning": "!", "note": "·"}
 # Which step a key of the plan belongs to: the longest beginning that fits.
 _STEPS = {
-    "subject": "words", "subject.kind": "subject", "base": "subject", "output.name": "subject", "pictures": "parameters",
-    "pictures.folders": "pictures", "pictures.leave_out": "pictures", "regularization": "class", "captions": "captions",
-}  # fmt: skip
+    "subject": "words",
+    "subject.kind": "subject",
+    "base": "subject",
+    "output.name": "subject",
+    "pictures": "parameters",
+    "pictures.folders": "pictures",
+    "pictures.leave_out": "pictures",
+    "regularization": "class",
+    "captions": "captions",
+}
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,8 @@ class ParameterTable(Vertical):
             return
         trouble = next((line.trouble for line in self.lines if line.key == key), "")
         parts = [(trouble, "bad")] if trouble else []
-        parts += [(f"{word}: {words}" if word else words, "strong" if not word else "plain") for word, words in about(key)]
+        for word, words in about(key):
+            parts.append((f"{word}: {words}" if word else words, "plain" if word else "strong"))
         said.show(*parts)
 
     # Moving, filtering.

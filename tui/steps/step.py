@@ -138,10 +138,13 @@ class Missing(Board):
 
 
 class Field(Input):
-    """A text field of one line whose cursor does not blink (that alone is 2 kB a second) and that has its help."""
+    """A text field of one line whose cursor does not blink (that alone is 2 kB a second) and that has its help.
+
+    What it holds is not selected when it is come to: one letter meant as a key must not replace it.
+    """
 
     def __init__(self, value: str = "", *, help_text: str = "", id: str | None = None, placeholder: str = "") -> None:
-        super().__init__(value, placeholder=placeholder, id=id, compact=True)
+        super().__init__(value, placeholder=placeholder, id=id, compact=True, select_on_focus=False)
         self.cursor_blink = False
         self.help_text = help_text
 

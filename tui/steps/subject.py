@@ -60,7 +60,8 @@ def base_lines(found: Iterable[FoundBase]) -> list[BaseLine]:
         here.add(short or "")
         spec = short or str(base.path)
         lines.append(BaseLine(spec, short or base.name, f"here, {size(base.size_bytes)}: {home_path(base.path)}"))
-    return lines + [BaseLine(name, name, f"{words}; to download") for name, words in base_names()[1:] if name not in here]
+    others = ((name, words) for name, words in base_names()[1:] if name not in here)
+    return lines + [BaseLine(name, name, f"{words}; to download") for name, words in others]
 
 
 def card_sentence(cards: tuple[Card, ...] | None) -> tuple[str, str]:
@@ -223,7 +224,8 @@ class SubjectScreen(WizardScreen):
 
     def on_listing_taken(self, event: Listing.Taken) -> None:
         self._choose(event.listing)
-        self.focus_next()
+        if event.listing.id == "kinds":
+            self.focus_next()  # not from the bases: the next is a text field, where `n` would be a letter
 
     def action_choose(self) -> None:
         if isinstance(self.focused, Listing):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.plan import Plan
 from engine.plan_fields import FIELDS
-from engine.plan_values import allowed_words, value_of
+from engine.plan_values import value_of
 from tui.draft import Draft
 from tui.steps.recipe import RECIPE_KEYS, REPEATS, changed_keys, recipe_of
-from tui.steps.values import choices_of, shown_value, typed_value, value_text
+from tui.steps.values import allowed, choices_of, shown_value, typed_value, value_text
 
 _LENGTHS = {REPEATS, "length.epochs", "length.steps"}
 TABLE_KEYS = (REPEATS, *RECIPE_KEYS)
@@ -111,7 +112,7 @@ def _short(key: str) -> str:
 def _matches(key: str, wanted: str, changed: bool) -> bool:
     entry = FIELDS[key]
     told = " ".join((key, entry.short, entry.meaning, *entry.known_as, "changed" if changed else "")).lower()
-    return all(word in told or word.replace(" ", "_") in told for word in wanted.lower().split())
+    return all(re.search(rf"(?:^|[\W_]){re.escape(word)}", told) for word in wanted.lower().split())
 
 
 def about(key: str) -> list[tuple[str, str]]:
@@ -121,6 +122,6 @@ def about(key: str) -> list[tuple[str, str]]:
     if choices := [f"{word}: {means}" for word, means in choices_of(key) if means]:
         lines.append(("choices", "; ".join(choices) + "."))
     else:
-        lines.append(("allowed", allowed_words(key) + "."))
+        lines.append(("allowed", allowed(key) + "."))
     lines += [("higher", entry.higher), ("lower", entry.lower), ("advice", entry.advice)]
     return [(word, said) for word, said in lines if said]

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.errors import shown
 from engine.plan_fields import FIELDS
-from engine.plan_values import problem, rate_text, value_types
+from engine.plan_values import allowed_words, problem, rate_text, value_types
 
 BETWEEN = " | "  # sample prompts in one line
 
@@ -39,7 +39,15 @@ def typed_value(key: str, text: str) -> tuple[Any, str]:
         value = _number(plain, whole=float not in allowed.types)
     elif str not in allowed.types:
         value = plain
-    return value, problem(key, value) or ""
+    if problem(key, value) is None:
+        return value, ""
+    name = key.rpartition(".")[2]
+    return value, f"{name} cannot be {shown(text.strip()) or 'empty'}: it is {allowed(key)}."
+
+
+def allowed(key: str) -> str:
+    """What a key allows, in the words it is typed with here."""
+    return allowed_words(key).replace("true or false", "on or off")
 
 
 def _number(text: str, *, whole: bool) -> Any:

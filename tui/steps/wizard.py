@@ -54,11 +54,13 @@ def steps() -> list[Step[Draft]]:
     """The steps in the order they are taken."""
     from tui.steps import ready
     from tui.steps.parameters import ParametersScreen
+    from tui.steps.pictures import PicturesScreen
     from tui.steps.review import ReviewScreen
     from tui.steps.subject import SubjectScreen
 
     return [
         Step("subject", "Subject", ready.subject_missing, _screen(SubjectScreen)),
+        Step("pictures", "Pictures", ready.pictures_missing, _screen(PicturesScreen)),
         Step("parameters", "Parameters", ready.parameters_missing, _screen(ParametersScreen)),
         Step("review", "Review", ready.review_missing, _screen(ReviewScreen)),
     ]

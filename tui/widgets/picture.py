@@ -6,9 +6,10 @@ Decoded and scaled in a thread, kept by file and size, their equal neighbours se
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.color import Color
 from rich.segment import Segment
@@ -21,6 +22,12 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
+from engine.errors import shown
+from tui.widgets.board import wrap
+
+if TYPE_CHECKING:
+    from PIL import Image
+
 _KEEP = 0xFC  # of each colour's bits: what no eye misses here, and neighbours that are alike become one run
 _GAP = 2  # columns between two pictures
 
@@ -32,6 +39,8 @@ class Drawn:
     strips: tuple[Strip, ...]
     size: Size
     trouble: str = ""
+    prompt: str = ""
+    """What it was drawn from, where the file says."""
 
 
 class Gallery(Widget):
@@ -49,9 +58,11 @@ class Gallery(Widget):
         room: Size
         drawn: tuple[Drawn, ...]
 
-    def __init__(self, *, id: str | None = None, ascii_only: bool = False) -> None:
+    def __init__(self, *, id: str | None = None, ascii_only: bool = False, prompt_lines: int = 0) -> None:
+        """`prompt_lines`: how many lines below each picture tell what it was drawn from."""
         super().__init__(id=id)
         self.ascii_only = ascii_only
+        self.prompt_lines = prompt_lines
         self.paths: tuple[Path, ...] = ()
         self._grid = (1, 1)
         self._drawn: tuple[Drawn, ...] = ()
@@ -71,7 +82,8 @@ class Gallery(Widget):
             self.refresh()
         elif self.size.width and self.size.height:
             self._grid = grid(len(self.paths), self.size)
-            self._draw(self.paths, self.size, slot(self.size, self._grid))
+            one = slot(self.size, self._grid)
+            self._draw(self.paths, self.size, Size(one.width, max(1, one.height - self.prompt_lines)))
 
     @work(thread=True, exclusive=True, group="pictures")
     def _draw(self, paths: tuple[Path, ...], room: Size, one: Size) -> None:
@@ -99,17 +111,21 @@ class Gallery(Widget):
         parts = [
             part
             for drawn in self._drawn[row * columns : (row + 1) * columns]
-            for part in (_line_of(drawn, line, one, base), Strip.blank(_GAP, base))
+            for part in (_line_of(drawn, line, one, self.prompt_lines, base), Strip.blank(_GAP, base))
         ]
         return Strip.join(parts).adjust_cell_length(width, base)
 
 
-def _line_of(drawn: Drawn, line: int, room: Size, base: Style) -> Strip:
-    """One line of a picture in its slot, in the middle of it, or of what is said instead."""
+def _line_of(drawn: Drawn, line: int, room: Size, prompt_lines: int, base: Style) -> Strip:
+    """One line of a picture in its slot, in the middle of it with its prompt below, or of what is said instead."""
     if drawn.trouble:
         said = drawn.trouble if line == 0 else ""
         return Strip([Segment(said[: room.width], base)]).adjust_cell_length(room.width, base)
-    y = line - (room.height - drawn.size.height) // 2
+    y = line - (room.height - prompt_lines - drawn.size.height) // 2
+    told = wrap(drawn.prompt, room.width)[:prompt_lines] if drawn.prompt else []
+    if 0 <= y - drawn.size.height < len(told):
+        words = told[y - drawn.size.height]
+        return Strip([Segment(words.center(room.width), base + Style(dim=True))]).adjust_cell_length(room.width, base)
     if not 0 <= y < len(drawn.strips):
         return Strip.blank(room.width, base)
     left = (room.width - drawn.size.width) // 2
@@ -130,7 +146,9 @@ def grid(count: int, room: Size) -> tuple[int, int]:
 def slot(room: Size, shape: tuple[int, int]) -> Size:
     """The room one picture has in a grid of so many columns and rows."""
     columns, rows = shape
-    return Size(max(1, (room.width + _GAP) // columns - _GAP), max(1, room.height // rows))
+    width, height = max(1, (room.width + _GAP) // columns - _GAP), max(1, room.height // rows)
+    # Rows of pictures stand close together; most are square, and a cell is twice as high as it is wide.
+    return Size(width, height if rows == 1 else min(height, width // 2 + 1))
 
 
 def _stamp(path: Path) -> int:
@@ -151,15 +169,25 @@ def draw_picture(path: Path, _stamp: int, room: Size, ascii_only: bool = False) 
         with Image.open(path) as opened:
             opened.draft("RGB", (room.width * 2, room.height * 2 * tall))
             image = ImageOps.exif_transpose(opened).convert("RGB")
+            said = str(opened.info.get("parameters", ""))
     except FileNotFoundError:
         return Drawn((), Size(0, 0), "no longer there")
     except Exception as error:  # Pillow raises of every kind for a broken file; it is said in the picture's place
         return Drawn((), Size(0, 0), f"not shown: {type(error).__name__}")
+    return replace(draw_image(image, room, ascii_only), prompt=shown(said.partition("\n")[0]))
+
+
+def draw_image(image: Image.Image, room: Size, ascii_only: bool = False) -> Drawn:
+    """A picture that is open already, upright and RGB."""
+    from PIL import Image as pillow
+
+    tall = 1 if ascii_only else 2
     scale = min(room.width / image.width, room.height * 2 / image.height)
     columns = max(1, min(room.width, round(image.width * scale)))
     lines = max(1, min(room.height, round(image.height * scale / 2)))
-    pixels = image.resize((columns, lines * tall), Image.Resampling.LANCZOS).tobytes()
-    return Drawn(tuple(_strip(pixels, columns, y, tall) for y in range(lines)), Size(columns, lines))
+    pixels = image.resize((columns, lines * tall), pillow.Resampling.LANCZOS).tobytes()
+    strips = tuple(_strip(pixels, columns, y, tall) for y in range(lines))
+    return Drawn(strips, Size(columns, lines))
 
 
 def _strip(pixels: bytes, columns: int, y: int, tall: int) -> Strip:
