@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # What the screens are drawn with, for terminals that show ASCII only. The rest becomes a question mark.
 _ASCII = str.maketrans(
     {
+        "━": "=", "╸": "=",
         "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "=", "▍": "=", "▎": "-", "▏": "-", "·": ".", "…": "~",
         "✓": "+", "✗": "x", "✕": "x", "▸": ">", "▪": "*", "▴": "^", "│": "|", "┤": "+", "└": "+", "─": "-",
         "╌": "-", "⠤": "*", "⠂": ".", "°": " ", "←": "<", "→": ">", "↑": "^", "↓": "v", "▀": "#", "▄": "#",
@@ -60,8 +61,10 @@ class LorasmithApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS = [
         Binding("q", "leave", "leave", tooltip="leave lorasmith; what runs goes on"),
-        Binding("question_mark,f1", "help", "help", key_display="?", tooltip="this help"),
-        Binding("colon,f2", "command_palette", "all", key_display=":", tooltip="everything that can be done, by name"),
+        Binding("question_mark", "help", "help", key_display="?", tooltip="this help"),
+        Binding("f1", "help", "help", tooltip="this help"),
+        Binding("colon", "command_palette", "all", key_display=":", tooltip="everything that can be done, by name"),
+        Binding("f2", "command_palette", "all", tooltip="everything that can be done, by name"),
         Binding("ctrl+c", "leave", show=False, system=True),
         Binding("ctrl+p", "command_palette", show=False, system=True),
     ]

@@ -124,8 +124,8 @@ def test_the_right_end_of_a_line_gives_way():
 
 
 def test_bars_are_as_long_as_they_say():
-    assert text(bar(0.5, 10)) == "█████·····"
-    assert text(bar(0.55, 10)) == "█████▌····"
+    assert text(bar(0.5, 10)) == "━━━━━─────"
+    assert text(bar(0.55, 10)) == "━━━━━╸────"
     assert all(text_width(bar(share / 100, 17)) == 17 for share in range(-10, 120))
 
 

@@ -90,6 +90,7 @@ async def test_letters_belong_to_the_field_until_it_is_left(pilot, journey):
     await holds(pilot, lambda: journey.draft.name == "nb1q?", "the letters")
     text = await until(pilot, "done typing")
     assert " n next" not in text and "1▸Name" in text
+    assert text.splitlines()[-1] == " esc done typing  f1 help  f2 all"  # keys that are no letters
     await pilot.press("escape")
     await until(pilot, "n next")
     assert journey.draft.name == "nb1q?"
@@ -129,7 +130,7 @@ async def test_the_last_step_finishes_with_the_whole_draft(pilot, finished):
 
 async def test_help_speaks_of_the_field_first(pilot):
     await pilot.press("tab", "f1")
-    text = await until(pilot, "What the LoRA is called.", "on to the next step")
+    text = await until(pilot, "What the LoRA is called.", "leave the text field")
     assert text.index("Letters and digits.") < text.index("What the LoRA is called.")
 
 

@@ -50,7 +50,7 @@ async def test_a_training_at_work(alive, size):
         text = await until(pilot, "bear  training", "▸ running", "step 130 of 200", "65 %", "epoch 3 of 4", "smoothed")
         assert "held out 0.1100 (the base's 0.1300)" in text
         assert "learning rate 0.0001" in text
-        assert "2 checkpoints, the last of epoch 2" in text
+        assert "2 checkpoints, last: epoch 2" in text
         assert "The held-out loss is below the base's and has not turned" in text
         assert "s save  d draw  p pause  x stop" in text
         assert fits(pilot)

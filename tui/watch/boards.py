@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
-from rich.cells import chop_cells
-
 from engine.errors import shown
 from engine.runs.folder import RunFolder
 from engine.runs.summary import RunSummary
 from tui.telling import stage_words
 from tui.text import clock, duration, pace
 from tui.watch.story import Card, Line, Seen, Stage
-from tui.widgets.board import Board, Row, bar, spread, text_width
+from tui.widgets.board import Board, Row, bar, spread, text_width, wrap
 
 _INK = {
     "starting": "accent", "running": "accent", "paused": "warn", "stopping": "warn", "finished": "good",
@@ -311,18 +309,3 @@ def record_rows(record: Iterable[Line], width: int) -> list[Row]:
             when = f" {moment}  " if at == 0 else " " * 11
             rows.append([(when, "muted"), (part, _LINE_INK.get(line.kind, "plain"))])
     return rows
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Text in lines of at most `width` columns, broken at spaces, a longer word where it must be."""
-    lines, line = [], ""
-    for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
-        if text_width([(longer, "")]) <= width:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        *whole, line = chop_cells(word, max(1, width)) or [""]
-        lines += whole
-    return [*lines, line]

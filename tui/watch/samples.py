@@ -49,7 +49,7 @@ class Samples(Vertical):
 
     def compose(self) -> ComposeResult:
         yield _Head()
-        yield Gallery(ascii_only=self.ascii_only)
+        yield Gallery(ascii_only=self.ascii_only, prompt_lines=3)
 
     def show(self, seen: Seen) -> None:
         self.sets = seen.samples

@@ -220,7 +220,7 @@ class WatchScreen(HouseScreen):
         saved = seen.checkpoints
         right = count(len(saved), "checkpoint") if saved else ""
         if saved and seen.summary.checkpoint_epoch is not None:
-            right += f", the last of epoch {seen.summary.checkpoint_epoch}"
+            right += f", last: epoch {seen.summary.checkpoint_epoch}"
         self.query_one(Views).show(self.view, (first, drawn, "Record", "Log"), right)
 
     def _draw_loss(self, seen: Seen) -> None:

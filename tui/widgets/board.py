@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from rich.cells import get_character_cell_size
+from rich.cells import chop_cells, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Resize
@@ -24,7 +24,7 @@ Row = Sequence[Span]
 Cell = tuple[str, str]
 """One column of the screen; the second column of a wide letter is empty."""
 
-INKS = ("plain", "strong", "muted", "accent", "good", "warn", "bad", "head", "key")
+INKS = ("plain", "strong", "muted", "faint", "accent", "good", "warn", "bad", "head", "key")
 
 _GROUNDS = ("", "head", "\0")  # inks that a blank shows too
 
@@ -43,13 +43,16 @@ class Board(Widget):
         height: auto;
         & > .board--strong { text-style: bold; }
         & > .board--muted { color: $text-muted; }
-        & > .board--accent { color: $primary; }
+        & > .board--faint { color: $foreground 25%; }
+        & > .board--accent { color: $text-primary; }
         & > .board--good { color: $text-success; }
         & > .board--warn { color: $text-warning; }
         & > .board--bad { color: $text-error; text-style: bold; }
         & > .board--head { color: $foreground; background: $panel; }
         & > .board--key { color: $accent; text-style: bold; }
         &:ansi > .board--muted { text-style: dim; }
+        &:ansi > .board--faint { color: ansi_default; text-style: dim; }
+        &:ansi > .board--accent { color: ansi_bright_blue; }
         &:ansi > .board--head { text-style: reverse; }
     }
     """
@@ -151,6 +154,21 @@ def text_width(row: Row) -> int:
     return sum(get_character_cell_size(char) for text, _ in row for char in text)
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """Text in lines of at most `width` columns, broken at spaces, a longer word where it must be."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if text_width([(longer, "")]) <= width:
+            line = longer
+            continue
+        if line:
+            lines.append(line)
+        *whole, line = chop_cells(word, max(1, width)) or [""]
+        lines += whole
+    return [*lines, line]
+
+
 def spread(left: Row, right: Row, width: int) -> Row:
     """`left` and `right` at the two ends of a line; the right end gives way, and is cut where something of it fits."""
     room = width - text_width(left) - 2
@@ -164,8 +182,7 @@ def spread(left: Row, right: Row, width: int) -> Row:
 
 
 def bar(share: float, width: int) -> Row:
-    """A progress bar of eighths of a cell."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    full, rest = divmod(eighths, 8)
-    filled = "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")
-    return [(filled, "accent"), ("·" * (width - len(filled)), "muted")]
+    """A progress bar in steps of half a cell."""
+    halves = round(max(0.0, min(1.0, share)) * width * 2)
+    done = "━" * (halves // 2) + "╸" * (halves % 2)
+    return [(done, "accent"), ("─" * (width - len(done)), "faint")]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from textual.keys import key_to_character
 from textual.screen import Screen
+from textual.widgets import Input, TextArea
 
 from tui.widgets.board import Board, Row, text_width
 
@@ -34,8 +36,9 @@ class KeyBar(Board):
         screen = cast("HouseScreen", self.screen)
         row: list[tuple[str, str]] = []
         told: set[str] = set()
+        typing = isinstance(screen.focused, Input | TextArea)
         for _, binding, enabled, _ in screen.active_bindings.values():
-            if not binding.show or binding.action in told:
+            if not binding.show or binding.action in told or (typing and _is_letter(binding.key)):
                 continue
             told.add(binding.action)
             key = self.app.get_key_display(binding)
@@ -46,3 +49,8 @@ class KeyBar(Board):
             if text_width(row) + text_width(part) <= width:
                 row += part
         yield row
+
+
+def _is_letter(key: str) -> bool:
+    """Whether a text field takes this key for itself."""
+    return (key_to_character(key) or "\0").isprintable()
