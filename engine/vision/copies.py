@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,11 @@ from PIL import Image
 from engine.errors import LorasmithError, shown
 from engine.vision.models import ModelSource
 from engine.vision.pixels import in_batches, pressed, unit
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+Run = Callable[[Sequence[Image.Image]], np.ndarray]
 
 _SIDE = 320  # both sides, the paper's setting for pictures that are to be seen whole
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -34,8 +40,8 @@ class Sscd:
         return unit(in_batches(images, _BATCH, self._run, self.size))
 
 
-def open_onnx(path: Path):
-    """An onnxruntime session over as many cores as this process may use; LorasmithError where the file is broken."""
+def open_onnx(path: Path) -> InferenceSession:
+    """An onnxruntime session, on the GPU where it can; LorasmithError where the file is broken."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -49,7 +55,7 @@ def open_onnx(path: Path):
         raise LorasmithError(f"{shown(path)} is no model that onnxruntime can read; fetch it again.") from error
 
 
-def _onnx_runner(path: Path):
+def _onnx_runner(path: Path) -> Run:
     session = open_onnx(path)
     entry = session.get_inputs()[0]
     if entry.type != "tensor(uint8)" or entry.shape[-1] != 3:
@@ -62,7 +68,7 @@ def _onnx_runner(path: Path):
     return run
 
 
-def _torchscript_runner(path: Path):
+def _torchscript_runner(path: Path) -> Run:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         network = torch.jit.load(str(path), map_location=device).eval()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from engine.errors import LorasmithError, shown
-from engine.vision.models import ModelSource, find_model
+from engine.vision.models import ModelSource, Report, find_model
 from engine.vision.pixels import in_batches, unit
 
 _BATCH = 32
@@ -29,7 +29,7 @@ class Encoder(Protocol):
         ...
 
 
-def open_encoder(spec: str | Path | ModelSource, report=None) -> Encoder:
+def open_encoder(spec: str | Path | ModelSource, report: Report | None = None) -> Encoder:
     """The encoder that a name, hub name or folder means (see `engine.vision.models.find_model`); fetched if need be.
 
     Takes what embeds ("dinov2", "efficientnet-lite0", "demo", ...) and what finds copies ("sscd"). `report(done,
@@ -96,7 +96,7 @@ class TransformersEncoder:
     """DINOv2, SigLIP 2, CLIP and their like through transformers' Auto classes, 16 bits on CUDA."""
 
     def __init__(self, source: ModelSource) -> None:
-        from transformers import AutoConfig, AutoImageProcessor, AutoModel
+        from transformers import AutoImageProcessor, AutoModel
 
         self.name = source.name
         self.licence = source.licence
@@ -104,7 +104,6 @@ class TransformersEncoder:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float16 if self._device == "cuda" else torch.float32
         try:
-            AutoConfig.from_pretrained(folder, local_files_only=True)
             self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
             model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=self._dtype)
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:

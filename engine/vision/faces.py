@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from engine.vision.models import ModelSource, find_model
+from engine.vision.models import ModelSource, Report, find_model
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FaceReader(Protocol):
         ...
 
 
-def open_faces(spec: str | Path | ModelSource, report=None) -> FaceReader:
+def open_faces(spec: str | Path | ModelSource, report: Report | None = None) -> FaceReader:
     """The reader that a name ("auraface", "dlib") or a folder means; AuraFace is fetched if need be.
 
     `report(done, total)` is told the bytes of a download. Raises LorasmithError: no such model, no network, a broken

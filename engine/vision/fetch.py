@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.base.hub import RemoteFile, fetch_files, list_files
 from engine.errors import LorasmithError, shown
-from engine.vision.models import HubFiles, ModelSource, missing_files, own_folder
-
-Report = Callable[[int, int], None]  # bytes done, bytes in all of the repository at hand
+from engine.vision.models import HubFiles, ModelSource, Report, missing_files, own_folder
 
 # What transformers reads of a picture model, and of the text side of one that has it.
 _TRANSFORMERS_FILES = (

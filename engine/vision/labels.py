@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from engine.vision.lite0 import load_lite0, run_lite0
-from engine.vision.models import ModelSource, find_model
+from engine.vision.models import ModelSource, Report, find_model
 
 
 class Labeller:
@@ -30,7 +30,7 @@ class Labeller:
         return [_named(row)[:top] for row in shares]
 
 
-def open_labeller(spec: str | Path | ModelSource, report=None) -> Labeller:
+def open_labeller(spec: str | Path | ModelSource, report: Report | None = None) -> Labeller:
     """The labeller that a name or a folder means; LorasmithError where it is not on this machine."""
     source = spec if isinstance(spec, ModelSource) else find_model(spec, "labels")
     if not source.here:

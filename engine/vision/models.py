@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,8 @@ from engine.errors import LorasmithError, shown
 
 Role = Literal["embedding", "copies", "faces", "labels"]
 Loader = Literal["lite0", "transformers", "demo", "sscd", "auraface", "dlib"]
+
+Report = Callable[[int, int], None]  # of a download: bytes done, bytes in all of the repository at hand
 
 ROLES: dict[Loader, tuple[Role, ...]] = {
     "transformers": ("embedding",),

@@ -45,7 +45,7 @@ def agreement(one: Image.Image, other: Image.Image) -> float:
     return max(best, _flat_agreement(one, other))
 
 
-def _laid_over(ground: np.ndarray, found, other: np.ndarray) -> float:
+def _laid_over(ground: np.ndarray, found: tuple, other: np.ndarray) -> float:
     import cv2
 
     (points, marks), (other_points, other_marks) = found, _details(other)
@@ -79,7 +79,8 @@ def _flat_agreement(one: Image.Image, other: Image.Image) -> float:
     return 1.0 if difference < _FLAT_DIFFERENCE else 0.0
 
 
-def _details(grey: np.ndarray):
+def _details(grey: np.ndarray) -> tuple:
+    """Keypoints, and their descriptors [n, 128] or None."""
     import cv2
 
     return cv2.SIFT_create(500).detectAndCompute(grey, None)
