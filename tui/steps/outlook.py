@@ -6,6 +6,7 @@ Nothing here computes with pixels; the pictures' bytes are read once for their d
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from engine.base.find import DEMO, SHORT_NAMES, cached_snapshot, resolve_base
 from engine.base.recognise import recognise
 from engine.dataset.captions import CaptionRules
 from engine.dataset.scan import Dataset, Folder, scan
-from engine.errors import LorasmithError
+from engine.errors import DatasetError, LorasmithError, shown
 from engine.estimate import Card, Estimate, base_shape, dataset_report, estimate_report, plan_shape
 from engine.plan import Plan
 from engine.plan_checks import SDXL_SIDES
@@ -25,6 +26,7 @@ from tui.draft import Draft
 from tui.text import size
 
 Report = Callable[[int, int], None]
+_MOST_ENTRIES = 100_000  # of all folders below the one that is named
 _SDXL_DOWNLOAD = 6.9e9  # bytes of stabilityai's fp16 files; fine-tunes are about as large
 
 
@@ -116,11 +118,28 @@ def scan_key(plan: Plan) -> tuple[object, ...]:
 
 
 def scan_pictures(plan: Plan, report: Report) -> Dataset:
-    """Every picture of the plan's folders, those left out included; DatasetError for a folder that is none."""
+    """Every picture of the plan's folders, those left out included; DatasetError for a folder that is none.
+
+    `report(0, 0)` is called while the folders are listed; what it raises ends the look.
+    """
+    for one in (*plan.pictures.folders, *plan.regularization.folders):
+        _refuse_endless(Path(one.path), report)
     folders = [Folder(Path(one.path)) for one in plan.pictures.folders]
     folders += [Folder(Path(one.path), 1, "class") for one in plan.regularization.folders]
     rules = CaptionRules(extension=plan.captions.extension, prefix=plan.captions.prefix)
     return scan(folders, rules, report, decode=False)
+
+
+def _refuse_endless(root: Path, report: Report) -> None:
+    """DatasetError for a folder with more in it than any set of pictures has: one too high up was named."""
+    entries = 0
+    for _, folders, files in os.walk(root):
+        entries += len(folders) + len(files)
+        report(0, 0)
+        if entries > _MOST_ENTRIES:
+            raise DatasetError(
+                f"{shown(root)} holds more than {_MOST_ENTRIES:,} files and folders: name the folder of the pictures."
+            )
 
 
 def repeated(dataset: Dataset, plan: Plan) -> Dataset:

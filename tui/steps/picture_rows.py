@@ -140,8 +140,8 @@ def advice(rows: list[PictureRow], outlook: Outlook | None) -> list[str]:
     said = []
     if len(usable) < FEW:
         said.append(
-            f"{count(len(usable), 'picture')}: ten or more teach what stays the same and what may change; u says how to "
-            "bring more."
+            f"{count(len(usable), 'picture')}: ten or more teach what stays the same and what may change; u says how "
+            "to bring more."
         )
     small = [row for row in usable if row.width * row.height < LARGE]
     if small and outlook is not None and not outlook.base.small:

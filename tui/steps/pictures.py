@@ -12,6 +12,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
+from textual.events import DescendantBlur
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
@@ -86,11 +87,11 @@ class PicturesScreen(WizardScreen):
     )
 
     BINDINGS = [
-        Binding("space", "toggle", "in or out", tooltip="train the picture under the cursor, or leave it out"),
+        Binding("space", "toggle", "in/out", tooltip="train the picture under the cursor, or leave it out"),
         Binding("h", "health", "health", tooltip="have each picture looked at by the engine"),
-        Binding("o", "browse", "look for", tooltip="look for the folder"),
+        Binding("o", "browse", "find", tooltip="look for the folder"),
         Binding("u", "bring", "bring", tooltip="how to bring pictures up from your own machine"),
-        Binding("v", "sentences", "all said", tooltip="everything that is said of the set, or back to the table"),
+        Binding("v", "sentences", "all", tooltip="everything that is said of the set, or back to the table"),
         Binding("z", "zoom", show=False, tooltip="the picture as large as it goes, or back"),
         Binding("f", "field", show=False, tooltip="to the folder's field"),
         Binding("r", "again", show=False, tooltip="read the folder again"),
@@ -188,7 +189,7 @@ class PicturesScreen(WizardScreen):
             said.append(self.health_words)
         if self.health is not None:
             said += [(one.sentence, _INK[one.level]) for one in self.health.findings]
-            said += [(sentence, "muted") for sentence in self.health.not_seen]
+            said += [(f"Not looked at: {sentence}", "muted") for sentence in self.health.not_seen]
             if not self.health.findings:
                 said.append(("The health check finds nothing against these pictures.", "good"))
         else:
@@ -254,11 +255,16 @@ class PicturesScreen(WizardScreen):
     # The folder.
 
     def on_input_changed(self, event: Input.Changed) -> None:
+        # Every beginning of a path is a folder, too: it is read when the field is left, not before.
         if event.input.id == "folder" and event.value != self.draft.folder:
-            self._take(event.value)
+            self.change(self.draft.with_typed(FOLDER, event.value))
+
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        if event.widget.id == "folder" and FOLDER in self.draft.typed:
+            self._take(self.draft.typed[FOLDER])
 
     def _take(self, text: str) -> None:
-        """A typed folder becomes the plan's as soon as it is one that can be read; until then the text is kept."""
+        """A typed folder becomes the plan's where it is one that can be read; until then the text is kept."""
         if folder_trouble(text):
             self.change(self.draft.with_typed(FOLDER, text))
             return
@@ -339,7 +345,7 @@ class PicturesScreen(WizardScreen):
 
     def key_label(self, action: str) -> str | None:
         if action == "sentences" and self.has_class("-all"):
-            return "the table"
+            return "table"
         return super().key_label(action)
 
     def action_toggle(self) -> None:

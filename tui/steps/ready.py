@@ -55,7 +55,7 @@ def base_trouble(model: str) -> str:
 
 def pictures_missing(draft: Draft) -> str:
     if FOLDER in draft.typed:
-        return folder_trouble(draft.typed[FOLDER])
+        return folder_trouble(draft.typed[FOLDER]) or "Enter reads this folder."
     if not draft.plan.pictures.folders:
         return "Say where the pictures are: a folder, or a .zip."
     outlook = draft.looks.outlook
@@ -90,6 +90,8 @@ def folder_trouble(text: str) -> str:
         return f"{shown(path.name)} is a file: give the folder it lies in, or a .zip of pictures."
     if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
         return f"{shown(text)} cannot be read: give this user the right to read it, or choose another folder."
+    if path.is_dir() and path.resolve() in {Path("/"), Path.home().resolve()}:
+        return f"{shown(text)} holds everything there is here: give the folder of the pictures."
     if problem("pictures.folders.path", str(path)):
         return f"The path {shown(text)} holds letters that cannot be kept in a plan: rename the folder."
     return ""

@@ -6,6 +6,8 @@ draft and `Screen` a WizardScreen. See tui/steps/step.py for how a step is writt
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +17,9 @@ from textual import work
 from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.worker import get_current_worker
+from textual.worker import Worker, WorkerState, get_current_worker
 
+from engine.errors import shown
 from engine.estimate import Card, cards
 from tui.draft import Draft, Keeper, read_draft
 from tui.steps import recipe
@@ -192,8 +195,6 @@ class WizardScreen(StepScreen[Draft]):
 
     @work(thread=True, exclusive=True, group="look", exit_on_error=False)
     def _look(self, draft: Draft, card: Card | None, again: bool) -> None:
-        import time
-
         worker = get_current_worker()
         told = time.monotonic()
 
@@ -201,7 +202,7 @@ class WizardScreen(StepScreen[Draft]):
             nonlocal told
             if worker.is_cancelled:
                 raise Cancelled
-            if time.monotonic() - told >= _COUNT_SECONDS:
+            if total and time.monotonic() - told >= _COUNT_SECONDS:
                 told = time.monotonic()
                 self.post_message(self.Counted(done, total))
 
@@ -211,6 +212,13 @@ class WizardScreen(StepScreen[Draft]):
             return
         draft.looks.outlook = found
         self.post_message(self.Looked(found))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """What nobody foresaw goes to the log, and one sentence to the person, whose draft is safe."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            traceback.print_exception(event.worker.error)
+            what = shown(f"{type(event.worker.error).__name__}: {event.worker.error}"[:120])
+            self.say(f"Something unexpected went wrong ({what}); the draft is saved, lorasmith.log has the story.")
 
     def on_wizard_screen_counted(self, message: Counted) -> None:
         self.counted = (message.done, message.total)
