@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
 from engine.lora import names
-from engine.lora.attach import AdaptedModule, Adapter, Shape, put_on
 from engine.lora.keys import method_of, role_of
 from engine.lora.metadata import weight_hashes
 from engine.lora.names import Part
-from engine.lora.targets import adaptable
 from engine.plan import FilePrecision
+
+if TYPE_CHECKING:  # peft and diffusers take seconds to load, and only putting a LoRA on a model needs them
+    from engine.lora.attach import AdaptedModule, Adapter, Shape
 
 DTYPE: dict[FilePrecision, torch.dtype] = {
     "fp16": torch.float16,
@@ -143,6 +145,8 @@ def apply_lora(
     `.unmatched` of the result lists the file's names that the model has no module for (with no text encoders
     given, theirs too). Raises LorasmithError when nothing matches or a matched tensor has the wrong shape.
     """
+    from engine.lora.attach import Shape, put_on
+
     models: dict[Part, nn.Module] = {"unet": unet}
     models |= dict(zip(names.PARTS[1:], text_encoders, strict=False))
     known = _known_names(models)
@@ -260,6 +264,8 @@ def _no_lora(file: Path, tensors: Mapping[str, Tensor]) -> str:
 
 def _known_names(models: Mapping[Part, nn.Module]) -> dict[str, tuple[Part, str, nn.Module]]:
     """Every name that some format gives a module of these models."""
+    from engine.lora.targets import adaptable
+
     layers = names.layers_per_block(models["unet"].config)  # type: ignore[arg-type]
     dotted: dict[Part, str] = {"unet": "unet.", "te1": "text_encoder.", "te2": "text_encoder_2."}
     known: dict[str, tuple[Part, str, nn.Module]] = {}
