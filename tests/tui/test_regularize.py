@@ -1,4 +1,4 @@
-"""`lorasmith regularize PLAN`: what it says, the plan it changes only when asked to, and how it takes up its own runs."""
+"""`lorasmith regularize PLAN`: what it says, the plan it changes only when asked to, the runs it takes up again."""
 
 from __future__ import annotations
 
