@@ -79,13 +79,12 @@ def _judged(text: str, vocabulary: Vocabulary, tokens: tuple[Token, ...]) -> Jud
         return "none"
     if " " in text:
         return "several words"
-    if len(tokens) > FEW_PIECES:
-        return "many pieces"
-    if len(tokens) > 1:
-        return "pieces"
+    first, *others = tokens
+    if others:
+        return "pieces" if len(tokens) <= FEW_PIECES else "many pieces"
     if vocabulary.common_below is None:
         return "unknown"
-    return "common" if tokens[0].id < vocabulary.common_below else "rare"
+    return "common" if first.id < vocabulary.common_below else "rare"
 
 
 def _word_remarks(

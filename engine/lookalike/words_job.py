@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
+from engine.base.load import Base
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
 from engine.lookalike.bank import Bank, shots
@@ -16,7 +17,6 @@ from engine.lookalike.results import Figures, Verdict, WordResult, write_result
 from engine.lookalike.settings import LookalikeJob, read_job
 from engine.lookalike.sheet import write_sheet
 from engine.lookalike.vocabulary import vocabularies
-from engine.runs.folder import RunFolder
 from engine.runs.job import Job
 
 SHOWN = 8  # pictures of "photo of WORD"
@@ -26,7 +26,8 @@ def run(job: Job) -> None:
     """Draws the word, made-up words of as many tokens and the class prompt; weighs the one against the others.
 
     What the bank holds already is not drawn again: a second word on the same base takes its own pictures only. The
-    eight pictures and their sheet lie in the run folder as soon as they are drawn, result.json at the end.
+    eight pictures and their sheet lie in the run folder as soon as they are drawn, result.json at the end. Where no
+    reader is to be had (no network), the eight pictures are drawn all the same.
     """
     spec = read_job(job.folder.job)
     if not spec.words:
@@ -38,41 +39,57 @@ def run(job: Job) -> None:
     made_up = [one for one in made_up if one != word]
     bank = Bank(recipe_of(spec, base))
     bank.open(base.name)
-    numbers = shots(spec.pictures, max(2, spec.pictures // 2))
-    own = shots(max(SHOWN, spec.pictures), max(2, spec.pictures // 2))
-    wanted = [(word, number) for number in own]
-    last_shown = (word, SHOWN - 1)
-    wanted += [(spec.class_prompt, number) for number in shots(spec.class_pictures, 0) if spec.class_prompt]
-    wanted += [(one, number) for one in made_up for number in numbers]
+    second = max(2, spec.pictures // 2)
+    own, numbers = shots(max(SHOWN, spec.pictures), second), shots(spec.pictures, second)
+    try:
+        by_whole, by_face = _readers(job, spec)
+    except LorasmithError as error:
+        _draw(job, base, bank, word, [(word, number) for number in own[:SHOWN]])
+        where = "its eight pictures are drawn all the same, in the run folder's samples"
+        raise LorasmithError(f"{str(error).rstrip('.')}; the word could not be measured, {where}.") from error
+    shots_wanted = [(word, number) for number in own]
+    shots_wanted += [(spec.class_prompt, number) for number in shots(spec.class_pictures, 0) if spec.class_prompt]
+    shots_wanted += [(one, number) for one in made_up for number in numbers]
+    _draw(job, base, bank, word, shots_wanted)
+    whole, table = _weighed(job, bank, by_whole, word, made_up, numbers)
+    nearness, least = _class_nearness(job, bank, by_whole, spec, word, numbers)
+    faces: Consistency | None = None
+    if by_face is not None:
+        faces, table = _weighed(job, bank, by_face, word, made_up, numbers)
+    same = by_face.same if by_face is not None else None
+    verdict = judge(whole, faces, same or 0.0, len(numbers), nearness, least)
+    write_result(
+        job.folder,
+        WordResult(
+            word=word, class_prompt=spec.class_prompt, subject=spec.subject, verdict=verdict,
+            sentence=sentence(verdict, word, spec, faces), by=(by_face or by_whole).name,
+            whole=figures(word, whole, len(numbers)), faces=figures(word, faces, len(numbers)) if faces else None,
+            class_nearness=nearness, class_least=least, made_up=tuple(table),
+            pictures=tuple(f"samples/{at + 1:02d}.webp" for at in range(SHOWN)), sheet="samples/sheet.png",
+        ),
+    )  # fmt: skip
+
+
+def _readers(job: Job, spec: LookalikeJob) -> tuple[Reader, Reader | None]:
+    """Who looks at whole pictures and, for kinds known by a face, who looks at faces; fetched if need be."""
+
+    def report(done: int, total: int) -> None:
+        job.stage("fetching a model (MB)", done // 1_000_000, max(1, total // 1_000_000))
+
+    whole = picture_reader(spec.encoder, spec.base.model, report)
+    return whole, face_reader(spec.faces, report) if spec.by_face else None
+
+
+def _draw(job: Job, base: Base, bank: Bank, word: str, wanted: Sequence[tuple[str, int]]) -> None:
+    """Draws what is missing of `wanted`; the word's eight pictures are shown as soon as they are there."""
 
     def drawn(shot: tuple[str, int]) -> None:
-        if shot == last_shown:
+        if shot == (word, SHOWN - 1):
             _show(job, bank, word)
 
     draw_missing(job, base, bank, wanted, stage="drawing", drawn=drawn)
     if not (job.folder.samples / "sheet.png").exists():
         _show(job, bank, word)
-    by_whole = picture_reader(spec.encoder, spec.base.model, _downloads(job))
-    whole, table = _weighed(job, bank, by_whole, word, made_up, numbers)
-    nearness, least = _class_nearness(job, bank, by_whole, spec, word, numbers)
-    faces: Consistency | None = None
-    same = 0.0
-    by = by_whole.name
-    if spec.by_face:
-        by_face = face_reader(spec.faces, _downloads(job))
-        faces, table = _weighed(job, bank, by_face, word, made_up, numbers)
-        same, by = by_face.same or 0.0, by_face.name
-    verdict = judge(whole, faces, same, len(numbers), nearness, least)
-    write_result(
-        job.folder,
-        WordResult(
-            word=word, class_prompt=spec.class_prompt, subject=spec.subject, verdict=verdict,
-            sentence=sentence(verdict, word, spec, faces), by=by, whole=figures(word, whole, len(numbers)),
-            faces=figures(word, faces, len(numbers)) if faces else None, class_nearness=nearness, class_least=least,
-            made_up=tuple(table), pictures=tuple(f"samples/{at + 1:02d}.webp" for at in range(SHOWN)),
-            sheet="samples/sheet.png",
-        ),
-    )  # fmt: skip
 
 
 def judge(
@@ -158,12 +175,3 @@ def _show(job: Job, bank: Bank, word: str) -> None:
     pictures = [folder / f"{at + 1:02d}.webp" for at in range(SHOWN)]
     write_sheet(folder / "sheet.png", [(bank.recipe.prompt(word, 0), pictures)])
     job.event("sample", files=["samples/sheet.png", *(f"samples/{path.name}" for path in pictures)])
-
-
-def _downloads(job: Job):
-    return lambda done, total: job.stage("fetching a model (MB)", done // 1_000_000, max(1, total // 1_000_000))
-
-
-def pictures_of(run: RunFolder, result: WordResult) -> list[str]:
-    """The result's pictures as paths on this computer."""
-    return [str(run.path / name) for name in result.pictures]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.errors import LorasmithError
 from engine.lookalike import bank_job, words_job
 from engine.lookalike.bank import bank_root
 from engine.lookalike.consent import confirmed
@@ -64,6 +65,20 @@ def test_a_word_with_a_picture_of_its_own_is_known_with_its_pictures_and_sheet(f
     assert all((run.path / name).is_file() for name in (*result.pictures, result.sheet))
     assert len(result.pictures) == 8
     assert max(one.own for one in result.made_up if one.own) < (result.whole.own or 0)
+
+
+def test_without_a_reader_the_eight_pictures_are_drawn_all_the_same():
+    def offline() -> None:
+        use_painter()
+        words_job.picture_reader = no_network  # type: ignore[assignment]
+
+    run, code = work(WORD, offline)
+    assert code == FAILED and "no network here; the word could not be measured" in why(run)
+    assert len(list(run.samples.glob("*.webp"))) == 8 and (run.samples / "sheet.png").is_file()
+
+
+def no_network(*_: object) -> None:
+    raise LorasmithError("There is no network here.")
 
 
 @pytest.mark.parametrize(("word", "verdict"), [("ohwx", "rare"), ("apple", "taken")])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.lookalike import bank_job, words_job
-from engine.lookalike.bank import bank_root
+from engine.lookalike.bank import Bank, bank_root
 from engine.lookalike.results import WordResult, read_match_result, read_word_result
 from engine.lookalike.settings import LookalikeJob, job_toml
 from engine.plan import BaseChoice
@@ -69,21 +69,21 @@ def test_the_planted_match_is_found_and_none_where_none_is_planted(tmp_path: Pat
     assert len(list(bank_root().glob("*/drawn/*/*.webp"))) < drawn + 30, "the bank is drawn once"
 
 
-def test_a_stop_keeps_the_batches_that_were_drawn():
-    job = replace(WORD, words=("guitar",), steps=7)
-    run = create_run("stopped", job_toml(job), kind="words")
+def test_a_stop_keeps_what_was_drawn_and_a_second_start_goes_on():
+    run = create_run("stopped", job_toml(replace(WORD, words=("guitar",))), kind="words")
 
     def attempt() -> int:
-        draw = words_job.look
+        keep = Bank.keep_picture
 
-        def stops(job, *arguments, **named):
+        def keeps_and_stops(self, word, number, picture):
             request(run, "stop")
-            return draw(job, *arguments, **named)
+            return keep(self, word, number, picture)
 
-        words_job.look = stops
+        Bank.keep_picture = keeps_and_stops  # type: ignore[method-assign]
         return run_job(run, words_job.run, verb="words")
 
     assert forked(attempt) == STOPPED
-    assert (run.samples / "sheet.png").is_file()
+    kept = len(list(bank_root().glob("*/drawn/guitar-*/*.webp")))
+    assert kept >= 8 and not (run.path / "result.json").exists(), "the batch at hand is finished"
     assert forked(lambda: run_job(run, words_job.run, verb="words")) == OK
-    assert read_word_result(run).whole.own is not None
+    assert read_word_result(run).whole.own is not None and (run.path / "samples" / "sheet.png").is_file()
