@@ -6,6 +6,8 @@ Nothing is computed here: the screens read files, and ask the engine through fil
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,7 @@ _ASCII = str.maketrans(
         "█": "#", "▉": "#", "▊": "#", "▋": "#", "▌": "=", "▍": "=", "▎": "-", "▏": "-", "·": ".", "…": "~",
         "✓": "+", "✗": "x", "✕": "x", "▸": ">", "▪": "*", "▴": "^", "│": "|", "┤": "+", "└": "+", "─": "-",
         "╌": "-", "⠤": "*", "⠂": ".", "°": " ", "←": "<", "→": ">", "↑": "^", "↓": "v", "▀": "#", "▄": "#",
-        "●": "*", "╭": "+", "╮": "+", "╯": "+", "╰": "+", "▁": "_", "▔": "-", "×": "x",
+        "●": "*", "○": "o", "–": "-", "╭": "+", "╮": "+", "╯": "+", "╰": "+", "▁": "_", "▔": "-", "×": "x",
     }
 )  # fmt: skip
 
@@ -89,6 +91,10 @@ class LorasmithApp(App[None]):
         """What ended the app where nobody foresaw it."""
         if ascii_only:
             self._filters.append(AsciiOnly())
+
+    def on_mount(self) -> None:
+        # A `kill` puts the terminal in order like leaving does; a lost terminal (SIGHUP) needs none.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
 
     # Showing.
 

@@ -205,16 +205,22 @@ class Keeper:
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
         self.trouble = ""
+        self.notice = ""
+        self._stamp = _stamp(path)
 
     def __call__(self, draft: Draft) -> None:
         try:
             folder = drafts_folder()
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.path is not None and _stamp(self.path) not in {self._stamp, 0}:
+                # Another terminal, or an editor, has written it: neither that nor this may be lost.
+                before, self.path = self.path, None
+                self.notice = f"{shown(before.name)} was changed elsewhere meanwhile, so this one goes on beside it."
             wanted = self._wanted(folder, draft)
             if self.path is not None and self.path != wanted and self.path.exists():
                 self.path.rename(wanted)  # a draft has one file at every moment
             write_atomic(wanted, draft_text(draft))
-            self.path = wanted
+            self.path, self._stamp = wanted, _stamp(wanted)
             self.trouble = ""
         except OSError as error:
             where = shown(self.path or drafts_folder())
@@ -235,3 +241,11 @@ class Keeper:
         """Deletes the draft's file; runs begun from it have their own copy of the plan."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _stamp(path: Path | None) -> int:
+    """When a file was written; 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns if path is not None else 0
+    except OSError:
+        return 0

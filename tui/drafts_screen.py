@@ -54,7 +54,6 @@ class DraftsScreen(HouseScreen):
     )
 
     BINDINGS = [
-        Binding("enter", "open", "go on", tooltip="go on with the draft under the cursor"),
         Binding("n", "new", "new LoRA", tooltip="begin a new draft"),
         Binding("x", "delete", "delete", tooltip="delete the draft under the cursor, after a question"),
         Binding("l", "runs", "runs", tooltip="the list of all runs"),
@@ -72,7 +71,7 @@ class DraftsScreen(HouseScreen):
 
     def body(self) -> ComposeResult:
         yield DraftsHead()
-        yield Listing(self._line, leaves=False)
+        yield Listing(self._line, leaves=False, takes="go on")
         yield AboutDraft()
 
     def on_mount(self) -> None:
@@ -116,18 +115,21 @@ class DraftsScreen(HouseScreen):
         self.refresh_bindings()
 
     def key_open(self, action: str) -> bool:
-        return action not in {"open"} or self.here is None or not self.here.trouble
+        return action != "take" or self.here is None or not self.here.trouble
+
+    def key_label(self, action: str) -> str | None:
+        return ("go on" if self.here is not None else "begin") if action == "take" else None
 
     def on_listing_moved(self, _: Listing.Moved) -> None:
         self.tell()
 
     def on_listing_taken(self, _: Listing.Taken) -> None:
-        self.action_open()
+        self.open()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self.here is not None if action == "delete" and self.is_mounted else True
 
-    def action_open(self) -> None:
+    def open(self) -> None:
         one = self.here
         if one is None:
             self.action_new()

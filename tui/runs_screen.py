@@ -74,7 +74,7 @@ class RunList(Board):
 
     def _row(self, entry: Entry, mine: bool, width: int) -> Row:
         name = shown(entry.run.name)
-        room = width - 56
+        room = width - 60
         name = name if text_width([(name, "")]) <= room else wrap(name, room - 1)[0] + "…"
         pad = " " * (room - text_width([(name, "")]))
         left: list[tuple[str, str]] = [(" ▸ " if mine else "   ", "accent")]
@@ -82,9 +82,9 @@ class RunList(Board):
         summary = entry.summary
         if summary is None:
             return [*left, (f"  {entry.trouble or 'reading…'}", "muted")]
-        kind = KINDS.get(summary.kind, shown(summary.kind))[:10]
+        kind = KINDS.get(summary.kind, shown(summary.kind))[:14]
         state = state_row(summary.status)
-        left += [(f"{kind:<10} ", "muted"), *state, (" " * max(1, 13 - text_width(state)), "")]
+        left += [(f"{kind:<14} ", "muted"), *state, (" " * max(1, 13 - text_width(state)), "")]
         left.append((_progress(summary), ""))
         return spread(left, [(_age(summary), "muted"), (" ", "")], width)
 
@@ -244,7 +244,7 @@ class RunsScreen(HouseScreen):
             self.house.show_run(runs.entries[runs.at].run)
 
     def action_new(self) -> None:
-        self.house.show_plan()
+        self.house.show_drafts()
 
 
 def _entry(run: RunFolder) -> Entry:

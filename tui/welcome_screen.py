@@ -11,9 +11,8 @@ from textual.binding import Binding
 from textual.message import Message
 
 from engine.errors import LorasmithError, shown
-from engine.runs.folder import RunFolder, list_runs
+from engine.runs.folder import RunFolder, home, list_runs
 from engine.runs.launch import start_engine
-from tui.draft import list_drafts
 from tui.screen import HouseScreen
 from tui.widgets.board import Board, Row
 
@@ -85,7 +84,7 @@ class WelcomeScreen(HouseScreen):
     def __init__(self) -> None:
         super().__init__()
         self.runs = len(list_runs())
-        self.drafts = len(list_drafts())
+        self.drafts = sum(1 for _ in (home() / "drafts").glob("[!.]*.toml"))
         self.beginning = False
 
     def body(self) -> ComposeResult:

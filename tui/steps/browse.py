@@ -91,7 +91,7 @@ class Browse(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Said(id="place", indent=0)
-            yield Listing(self._line, leaves=False)
+            yield Listing(self._line, leaves=False, takes="open")
             yield Said(id="keys", indent=0)
 
     def on_mount(self) -> None:

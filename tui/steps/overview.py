@@ -9,7 +9,7 @@ from engine.dataset.check import CheckReport
 from engine.errors import shown
 from engine.plan_checks import Finding, check_plan
 from tui.draft import Draft
-from tui.steps import recipe
+from tui.steps import ready, recipe
 from tui.steps.figures import figures
 from tui.steps.outlook import Outlook
 from tui.steps.table import own_keys, text_in
@@ -50,7 +50,8 @@ def step_of(key: str) -> str:
 def plan_lines(draft: Draft, outlook: Outlook | None) -> list[Told]:
     """What will be trained, on what, and what it takes."""
     plan, subject = draft.plan, draft.plan.subject
-    words = f"{shown(subject.instance_prompt) or 'no trigger'} + {shown(subject.class_prompt) or 'no class word'}"
+    trigger, class_words = shown(subject.instance_prompt) or "none", shown(subject.class_prompt) or "none"
+    words = f"trigger {trigger}, class word {class_words}"
     lines = [
         Told("name", f"{shown(plan.output.name)}, {_a(subject.kind)}", "strong", "subject"),
         Told("base", shown(plan.base.model), step="subject"),
@@ -119,15 +120,17 @@ def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
     vram = outlook.card.total / 1e9 if outlook is not None and outlook.card else None
     native = outlook.base.native if outlook is not None else None
     found = check_plan(draft.plan, native_resolution=native, vram_gb=vram)
-    lines = [Told(_MARK[one.severity], _said(one), _INK[one.severity], step_of(one.key)) for one in found]
+    wanted = _wanted(draft)
+    # What a step wants is said in the step's words; the plan's own sentence speaks of the file.
+    found = [one for one in found if one.severity != "error" or step_of(one.key) not in {line.step for line in wanted}]
+    lines = [*wanted]
+    lines += [Told(_MARK[one.severity], _said(one), _INK[one.severity], step_of(one.key)) for one in found]
     if outlook is not None:
-        if outlook.base.trouble:
-            lines.insert(0, Told("✗", shown(outlook.base.trouble), "bad", "subject"))
-        if outlook.trouble:
-            lines.insert(0, Told("✗", shown(outlook.trouble), "bad", "pictures"))
+        said = {line.said for line in lines}
+        for trouble, step in ((outlook.base.trouble, "subject"), (outlook.trouble, "pictures")):
+            if trouble and shown(trouble) not in said:
+                lines.append(Told("✗", shown(trouble), "bad", step))
     if (report := _report(outlook)) is not None:
-        if not report.trainable:
-            lines.insert(0, Told("✗", "There is no picture that can be trained.", "bad", "pictures"))
         bad = sum(one.severity == "error" for one in report.problems)
         if bad:
             said = f"{count(bad, 'file')} among the pictures cannot be used; the step names each."
@@ -135,6 +138,16 @@ def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
         lines += [Told("!", said, "warn", _of_report(said)) for said in report.warnings]
     order = {"bad": 0, "warn": 1, "muted": 2}
     return sorted(lines, key=lambda line: order[line.ink])
+
+
+def _wanted(draft: Draft) -> list[Told]:
+    """What the steps still want."""
+    asked = (
+        ("subject", ready.subject_missing(draft)),
+        ("pictures", ready.pictures_missing(draft)),
+        ("parameters", ready.parameters_missing(draft)),
+    )
+    return [Told("✗", shown(said), "bad", step) for step, said in asked if said]
 
 
 def _said(finding: Finding) -> str:

@@ -73,7 +73,7 @@ class ParameterTable(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Field(id="filter", placeholder="type a part of its name or meaning; changed shows your own")
-        yield Listing(self._line, id="lines", leaves=False)
+        yield Listing(self._line, id="lines", leaves=False, takes="change")
         yield Said(id="about", indent=1)
         yield Said(id="takes", indent=1)
         yield Editor(id="editor")

@@ -112,6 +112,9 @@ class ParametersScreen(WizardScreen):
     ParametersScreen.-table #dial-view { display: none; }
     ParametersScreen.-table ParameterTable { display: block; }
     ParametersScreen.-table #fields { padding: 0; }
+    ParametersScreen.-wide #fields { layout: horizontal; padding: 1 1 0 1; }
+    ParametersScreen.-wide #dial-view { display: block; width: 1fr; }
+    ParametersScreen.-wide ParameterTable { display: block; width: 66; }
     """
 
     def __init__(self, journey: Journey[Draft], at: int) -> None:

@@ -159,19 +159,19 @@ def turn_words(kind: Kind, strength: str, pictures: int) -> str:
     """One sentence on what a place of the dial does."""
     least, wanted, most = picture_steps_wanted(kind)
     means = {
-        "light": f"three quarters of the usual length, near the {least:,} picture-steps that are the least: for a "
-        "subject that is plain or that the base nearly knows",
-        "normal": f"about {wanted:,} picture-steps, the usual length; take this unless you know better",
-        "strong": f"half as long again, near the {most:,} picture-steps that are the most: for what normal did not "
-        "reach; it costs the time and overtrains in its last epochs",
+        "light": f"three quarters of the usual length ({least:,} is the least that suits): for what is plain, or "
+        "nearly known to the base",
+        "normal": f"the usual length, about {wanted:,}: take this unless you know better",
+        "strong": f"half as long again ({most:,} is the most that suits): for what normal did not reach; its last "
+        "epochs overtrain",
     }
     if strength not in means:
-        return "Repeats, epochs or steps are your own figures; choose a place here and they follow it again."
+        return "Repeats, epochs or steps are your own figures; left or right takes the dial's again."
     if not pictures:
         return f"{means[strength][:1].upper()}{means[strength][1:]}."
     found = turn(kind, strength, pictures)
     sum_ = f"{pictures:,} pictures x {found.picture_steps // (pictures * found.epochs)} x {found.epochs} epochs"
-    return f"{sum_} = {found.picture_steps:,} picture-steps: {means[strength]}."
+    return f"{sum_} = {found.picture_steps:,} picture-steps, {means[strength]}."
 
 
 def recipe_words(draft: Draft) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.message import Message
 from textual.widget import Widget
 
@@ -18,7 +17,7 @@ from engine.runs.launch import start_engine
 from tui.draft import Draft
 from tui.steps.outlook import look
 from tui.steps.overview import Told, blocking, plan_lines, warnings
-from tui.steps.step import Journey
+from tui.steps.step import Journey, Missing
 from tui.steps.wizard import WizardScreen
 from tui.watch.boards import wrap
 from tui.widgets.board import Row
@@ -45,7 +44,7 @@ class ReviewScreen(WizardScreen):
         "that you can change a thing and train again."
     )
 
-    BINDINGS = [Binding("enter", "go", "to its step", tooltip="to the step that the line belongs to")]
+    READY = "n starts the training; b changes something"
 
     DEFAULT_CSS = """
     ReviewScreen #fields { padding: 0; }
@@ -65,7 +64,7 @@ class ReviewScreen(WizardScreen):
         self.beginning = False
 
     def fields(self) -> ComposeResult:
-        yield Listing(self._line, id="review", leaves=False)
+        yield Listing(self._line, id="review", leaves=False, takes="to its step")
 
     def first_field(self) -> Widget | None:
         return self.query_one(Listing)
@@ -80,6 +79,12 @@ class ReviewScreen(WizardScreen):
         self.drawn = self._lines(max(40, self.size.width))
         stops = [at for at, line in enumerate(self.drawn) if line.step]
         self.query_one(Listing).fill(len(self.drawn), stops=stops)
+        self._tell()
+
+    def _tell(self) -> None:
+        super()._tell()
+        if not self.said and not self.way.keeper.trouble and (trouble := blocking(self.told)):
+            self.query_one(Missing).show(trouble)
 
     def _lines(self, width: int) -> list[Drawn]:
         lines = [Drawn([])]
@@ -120,15 +125,7 @@ class ReviewScreen(WizardScreen):
             return not self.beginning and not blocking(self.told) and self.fresh
         return super().key_open(action)
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "go":
-            return True
-        return super().check_action(action, parameters)
-
     def on_listing_taken(self, _: Listing.Taken) -> None:
-        self.action_go()
-
-    def action_go(self) -> None:
         at = self.query_one(Listing).at
         wanted = self.drawn[at].step if at < len(self.drawn) else ""
         steps = [step.id for step in self.journey.steps]

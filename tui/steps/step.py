@@ -116,7 +116,7 @@ class Missing(Board):
 
     def show(self, words: str, *, asked: bool = False) -> None:
         """`asked`: the person wanted to go on, so that it is said louder."""
-        ready: Row = [(" ✓ ", "good"), ("n goes on", "muted")]
+        ready: Row = [(" ✓ ", "good"), (getattr(self.screen, "READY", ""), "muted")]
         before = len(self._lines(self.size.width))
         self.words = [(" ! ", "warn"), (words, "bad" if asked else "plain")] if words else ready
         if len(self._lines(self.size.width)) != before:
@@ -164,6 +164,7 @@ class StepScreen(HouseScreen, Generic[Draft]):
     """
 
     AUTO_FOCUS = ""
+    READY = "n goes on"
 
     def __init__(self, journey: Journey[Draft], at: int) -> None:
         super().__init__()

@@ -125,8 +125,10 @@ class SubjectScreen(WizardScreen):
         name_help = "The project's name; the LoRA's files are called so. " + FIELDS["output.name"].advice
         name = FormField(self.draft.name, id="name", help_text=name_help, placeholder="a short word, such as bear")
         yield Line("Name", name, id="name-line")
-        yield Line("Kind", Listing(self._kind, id="kinds", help_text=FIELDS["subject.kind"].meaning), id="kind-line")
-        yield Line("Base model", Listing(self._base, id="bases", help_text=FIELDS["base.model"].advice), id="base-line")
+        kinds = Listing(self._kind, id="kinds", takes="choose", help_text=FIELDS["subject.kind"].meaning)
+        yield Line("Kind", kinds, id="kind-line")
+        bases = Listing(self._base, id="bases", takes="choose", help_text=FIELDS["base.model"].advice)
+        yield Line("Base model", bases, id="base-line")
         yield Line("or another", PathField(
             self._other(), id="other", suffixes=(".safetensors",), placeholder="a path, or owner/name on the hub",
             help_text="The path of an SDXL .safetensors file or diffusers folder (tab completes), or owner/name.",

@@ -25,6 +25,7 @@ from tui.draft import Draft, Keeper, read_draft
 from tui.steps import recipe
 from tui.steps.outlook import Outlook, look
 from tui.steps.step import Journey, Missing, Step, StepScreen
+from tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
     from tui.app import LorasmithApp
@@ -164,9 +165,13 @@ class WizardScreen(StepScreen[Draft]):
             self.query_one(Missing).show(trouble, asked=True)
 
     def _save(self) -> None:
-        before = self.way.keeper.trouble
+        keeper = self.way.keeper
+        before = keeper.trouble
         super()._save()
-        if self.way.keeper.trouble != before and self.is_mounted:
+        if keeper.notice:
+            self.said, keeper.notice = keeper.notice, ""
+            before = "another"
+        if keeper.trouble != before and self.is_mounted and self._running:
             self._tell()
 
     # Looking.
@@ -248,6 +253,8 @@ class WizardScreen(StepScreen[Draft]):
         return super().check_action(action, parameters)
 
     def key_label(self, action: str) -> str | None:
+        if action == "take" and isinstance(self.focused, Listing):
+            return self.focused.takes
         return "leave" if action == "back" and self.at == 0 else super().key_label(action)
 
     def action_back(self) -> None:

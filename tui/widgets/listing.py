@@ -27,7 +27,7 @@ class Listing(Board, can_focus=True):
         Binding("pagedown", "page(1)", show=False),
         Binding("home", "move(-1000000)", show=False),
         Binding("end", "move(1000000)", show=False),
-        Binding("enter", "take", show=False),
+        Binding("enter", "take", "take"),
     ]
 
     DEFAULT_CSS = """
@@ -57,8 +57,16 @@ class Listing(Board, can_focus=True):
             return self.listing
 
     def __init__(
-        self, draw: Draw, *, id: str | None = None, classes: str | None = None, help_text: str = "", leaves: bool = True
+        self,
+        draw: Draw,
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+        help_text: str = "",
+        leaves: bool = True,
+        takes: str = "",
     ) -> None:
+        """`takes` is the word for what enter does, shown at the foot by the screen's `key_label`; "" = nothing."""
         super().__init__(id=id, classes=classes)
         self.draw_line = draw
         self.count = 0
@@ -67,6 +75,7 @@ class Listing(Board, can_focus=True):
         self.stops: Sequence[int] | None = None
         self.help_text = help_text
         self.leaves = leaves
+        self.takes = takes
 
     def fill(self, count: int, *, stops: Sequence[int] | None = None, at: int | None = None) -> None:
         """Says how many lines there are, and where the cursor may stand; it stays where it was as far as it can."""
@@ -136,6 +145,9 @@ class Listing(Board, can_focus=True):
 
     def action_page(self, by: int) -> None:
         self.action_move(by * max(1, self.size.height - 1))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return bool(self.takes) if action == "take" else True
 
     def action_take(self) -> None:
         if self.count:
