@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -21,6 +22,7 @@ from engine.lookalike.settings import LookalikeJob
 from engine.plan import BaseChoice
 from engine.runs.job import Job, Stopped
 
+_TELL_SECONDS = 1.0
 Shot = tuple[str, int]  # a word and the number of its picture
 
 # Two neutral prompts for each way of looking; `{}` is the word.
@@ -83,6 +85,7 @@ def draw_missing(
     gc.collect()
     job.stage("loading the base")
     unet, vae = base.load_unet(dtype, device), base.load_vae(torch.float32, device)
+    job.stage(stage, done, len(shots))
     brake = _Brake(job)
     for order, pixels in draw_orders(
         base, unet, vae, prompts, list(orders), batch=usual_batch(device, base), between_steps=brake.between,
@@ -92,16 +95,24 @@ def draw_missing(
         shot = orders[order]
         bank.keep_picture(*shot, Image.fromarray(pixels))
         done += 1
-        job.stage(stage, done, len(shots))
+        brake.tell(done, len(shots))
         drawn(shot)
+    job.stage(stage, done, len(shots))
 
 
 class _Brake:
-    """Ends the drawing between two batches, or between two steps where it must stop at once."""
+    """Ends the drawing between two batches, or between two steps where it must stop at once; tells its pace."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
         self.new_batch = True
+        self._told = 0.0
+
+    def tell(self, done: int, total: int) -> None:
+        """The count as steps, which gives rate and time left; once for the pictures of a batch, which come together."""
+        if time.monotonic() - self._told > _TELL_SECONDS or done == total:
+            self._told = time.monotonic()
+            self.job.event("step", step=done, steps=total)
 
     def between(self) -> None:
         stop = self.job.poll().stop

@@ -13,7 +13,7 @@ from engine.lookalike.consent import EXPLANATION, QUESTION, confirmed
 from engine.lookalike.jobs import bank_job, needs_permission, pictures_to_draw, same_run, words_job
 from engine.lookalike.names import read_names, shipped_names
 from engine.lookalike.readers import licences
-from engine.lookalike.results import Figures, MatchResult, WordResult, read_match_result, read_word_result
+from engine.lookalike.results import RESULT, Figures, MatchResult, WordResult, read_match_result, read_word_result
 from engine.lookalike.settings import LookalikeJob, job_toml
 from engine.lookalike.subject import forget_subjects
 from engine.lookalike.vocabulary import Token
@@ -21,6 +21,7 @@ from engine.lookalike.word import WordReport, read_word
 from engine.plan import Plan
 from engine.plan_file import read_plan
 from engine.runs.folder import RunFolder, create_run
+from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
 from tui.commands.train import _begin, run_name
 from tui.follow import Interrupts, follow
@@ -94,7 +95,7 @@ def _pieces(tokens: tuple[Token, ...]) -> str:
 
 def _draw(asked: Namespace, plan: Plan, path: Path) -> int:
     job = words_job(plan, asked.word, steps=asked.steps, encoder=asked.encoder, faces=asked.faces)
-    _tell_readers(job)
+    _tell_readers(asked, job)
     run, code = _work(asked, job, f"{run_name(plan, path)[:48]}-words")
     if code or asked.detach:
         return code
@@ -137,10 +138,10 @@ def _search(asked: Namespace, plan: Plan, path: Path) -> int:
     names = read_names(asked.names or shipped_names())
     job = bank_job(plan, names.names, steps=asked.steps, encoder=asked.encoder, faces=asked.faces)
     for sentence in names.left_out:
-        say(f"warning: {sentence}")
+        say(f"warning: {sentence}", file=sys.stderr)
     if needs_permission(plan) and (asked.name or same_run(job) is None):
         job = replace(job, permission=_permission(asked))  # a run of the same search has it already
-    _tell_readers(job)
+    _tell_readers(asked, job)
     run, code = _work(asked, job, f"{run_name(plan, path)[:44]}-lookalike")
     if code or asked.detach:
         return code
@@ -192,27 +193,39 @@ def _tell_matches(run: RunFolder, result: MatchResult) -> None:
     say("`lorasmith words --forget` deletes what was computed from your pictures.")
 
 
-def _tell_readers(job: LookalikeJob) -> None:
+def _tell_readers(asked: Namespace, job: LookalikeJob) -> None:
     for licence in licences(job.by_face, job.base.model):
-        say(licence)
+        say(licence, file=sys.stderr if asked.json else None)
 
 
 def _work(asked: Namespace, job: LookalikeJob, name: str) -> tuple[RunFolder, int]:
     """Starts the job, or takes up the run that already does or did the same."""
-    quiet = asked.json
     run = None if asked.name else same_run(job)
     if run is None:
-        if not quiet:
+        if not asked.json:
             say(f"At most {count(pictures_to_draw(job), 'picture')} to draw; what was drawn before is kept and reused.")
         run = create_run(asked.name or name, job_toml(job), kind=job.kind, exact=asked.name is not None)
-        return run, _begin(run, job.kind, detach=asked.detach)
+        return run, _start(asked, run)
     summary = read_summary(run)
-    if summary.status == "finished" and (run.path / "result.json").is_file():
+    if summary.status == "finished" and (run.path / RESULT).is_file():
         return run, 0
     if not summary.alive:
-        return run, _begin(run, job.kind, detach=asked.detach)
-    say(f"The run {shown(run.name)} is at it.")
+        return run, _start(asked, run)
+    if not asked.json:
+        say(f"The run {shown(run.name)} is at it.")
     if asked.detach:
         return run, 0
     with Interrupts() as interrupts:
-        return run, follow(run, interrupts)
+        return run, follow(run, interrupts, as_json=asked.json)
+
+
+def _start(asked: Namespace, run: RunFolder) -> int:
+    """Begins the run and follows it; for a program its events come as JSON, a line each, before the result."""
+    if not asked.json:
+        return _begin(run, run.kind, detach=asked.detach)
+    started = start_engine(run, run.kind)
+    if asked.detach:
+        say_json({"folder": str(run.path), "pid": started.pid})
+        return 0
+    with Interrupts() as interrupts:
+        return follow(run, interrupts, as_json=True, stop_on_interrupt=True)
