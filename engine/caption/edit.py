@@ -77,13 +77,13 @@ class Search:
 
     def swapped(self, text: str, new: str) -> str:
         try:
-            return self._timed(lambda left: self._compiled.sub(new, text, timeout=left))
+            return str(self._timed(lambda left: self._compiled.sub(new, text, timeout=left)))
         except (regex.error, IndexError) as error:
             raise CaptionError(
                 f"{shown(repr(new))} does not fit the expression ({shown(error)}): \\1 is its first group."
             ) from error
 
-    def _timed(self, work: Callable[[float], object]):
+    def _timed(self, work: Callable[[float], object]) -> object:
         try:
             return work(max(0.001, self._end - time.process_time()))
         except TimeoutError:

@@ -209,7 +209,7 @@ def _processor(folder: Path, kind: str) -> Any:
     except ImportError as error:
         import transformers
 
-        made = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(kind, ""), None)
+        made = getattr(transformers, PROCESSOR_MAPPING_NAMES.get(kind) or "", None)
         if made is None or "orchvision" not in str(error):
             raise
 
