@@ -164,7 +164,8 @@ def _permission(asked: Namespace) -> str:
         )
     for paragraph in EXPLANATION:
         say(paragraph + "\n")
-    print(f"{QUESTION}\nType yes to go on: ", end="", flush=True)
+    say(QUESTION)
+    print("Type yes to go on: ", end="", flush=True)
     if sys.stdin.readline().strip().casefold() != "yes":
         raise LorasmithError("Nothing was looked at and nothing drawn: the search was not confirmed.")
     return confirmed("typed yes")
