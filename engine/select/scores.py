@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from statistics import NormalDist
 
 import numpy as np
 
@@ -29,15 +30,26 @@ _MOSTLY_BLANK = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One axis for all points: the figure, and its bootstrap draws [draws, points]."""
+    """One axis for all points: the figure, its bootstrap draws [draws, points], and how many prompts it rests on."""
 
     value: np.ndarray
     draws: np.ndarray
+    prompts: int = 0  # 0: so many that it does not matter
 
     def interval(self, confidence: float = 0.95) -> np.ndarray:
-        """[points, 2]: the middle of the draws."""
+        """[points, 2]: the middle of the draws, wider by Student's factor where the prompts are few."""
         rest = (1 - confidence) / 2
-        return np.quantile(self.draws, [rest, 1 - rest], axis=0).T
+        ends = np.quantile(self.draws, [rest, 1 - rest], axis=0).T
+        middle = np.median(self.draws, axis=0)[:, None]
+        return middle + (ends - middle) * students_factor(confidence, self.prompts)
+
+
+def students_factor(confidence: float, prompts: int) -> float:
+    """How much wider Student's interval is than the normal one for a mean over so many prompts (Cornish-Fisher)."""
+    if prompts < 2:
+        return 1.0
+    z, freedom = NormalDist().inv_cdf((1 + confidence) / 2), prompts - 1
+    return 1 + (z**2 + 1) / (4 * freedom) + (5 * z**4 + 16 * z**2 + 3) / (96 * freedom**2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +141,8 @@ def evaluate(
         flexibility = Axis(figures_all, np.tile(figures_all, (draws, 1)))
     else:
         counts = part_weights(kind)
-        flexibility = Axis(flexible(figures, counts), flexible(drawn, counts))
+        used = len({name for part in kept.values() for name in part.prompts})
+        flexibility = Axis(flexible(figures, counts), flexible(drawn, counts), used)
     novel, recall = grid.slots_of(NOVEL), grid.slots_of({Family.RECALL})
     return Scores(
         grid=grid, kind=kind, anchors=found, fidelity=fidelity, flexibility=flexibility,
@@ -161,7 +174,7 @@ def _fidelity(likeness: Likeness | None, grid: Grid, own, draws: int) -> tuple[A
     figure = 100 * (values.mean(axis=1) - found.low) / found.gap
     # A draw whose anchors nearly meet says nothing of the checkpoints: its distance is held at a quarter of the whole.
     gaps = np.maximum(real_draws(real, draws) - means[:, 0], found.gap / 4)
-    return found, Axis(figure, 100 * (means - means[:, :1]) / gaps[:, None])
+    return found, Axis(figure, 100 * (means - means[:, :1]) / gaps[:, None], len(names))
 
 
 def _evidence(measured: Measurements, grid: Grid, copies: CopyReading | None) -> Evidence:

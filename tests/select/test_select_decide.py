@@ -22,7 +22,7 @@ from engine.select.decide import (
     gates_of,
     survivors,
 )
-from engine.select.scores import Axis, evaluate
+from engine.select.scores import Axis, evaluate, students_factor
 from engine.select.votes import Vote, pairs_to_ask, with_votes
 
 
@@ -183,7 +183,13 @@ def test_bootstrap_weights_keep_each_groups_share_and_leave_single_prompts_alone
     assert drawn.std(axis=0) == pytest.approx(values.std(axis=1, ddof=1) / 6**0.5, rel=0.03)
 
 
-@pytest.mark.parametrize("prompts", [8, 16])
+def test_students_factor_is_students():
+    # t / z at 95 %: 2.5706 / 1.9600 with 5 degrees of freedom, 2.1314 / 1.9600 with 15.
+    assert students_factor(0.95, 6) == pytest.approx(2.5706 / 1.95996, rel=0.01)
+    assert students_factor(0.95, 16) == pytest.approx(2.1314 / 1.95996, rel=0.001)
+
+
+@pytest.mark.parametrize("prompts", [6, 16])
 def test_intervals_hold_the_truth_nine_times_in_ten(prompts):
     """Ten invented epochs, 300 comparisons: the 95 % intervals of fidelity, flexibility and of the balance."""
     hits = np.zeros(3)
@@ -191,7 +197,8 @@ def test_intervals_hold_the_truth_nine_times_in_ten(prompts):
         truth, f, x = _simulated(np.random.default_rng(run), prompts, 2)
         weights = prompt_weights([0] * prompts, 800, run)
         fidelity, flexibility = _axis(f, weights), _axis(x, weights)
-        balanced = Axis(balance(fidelity.value, flexibility.value), balance(fidelity.draws, flexibility.draws))
+        drawn = balance(fidelity.draws, flexibility.draws)
+        balanced = Axis(balance(fidelity.value, flexibility.value), drawn, prompts)
         for at, (axis, true) in enumerate(zip((fidelity, flexibility, balanced), truth, strict=True)):
             low, high = axis.interval().T
             hits[at] += ((low <= true) & (true <= high)).mean()
@@ -263,7 +270,7 @@ def _simulated(rng, prompts, seeds, paired=True, equal=False):
 
 
 def _axis(values, weights):
-    return Axis(values.mean(axis=1), weighted_means(values, weights))
+    return Axis(values.mean(axis=1), weighted_means(values, weights), values.shape[1])
 
 
 def _twin(measured, source, target):
