@@ -114,10 +114,11 @@ class LorasmithApp(App[None]):
         self.switch_mode("plan")
 
     def show_drafts(self) -> None:
-        """The list of drafts, from which the wizard goes on or begins anew."""
+        """The list of drafts, from which the wizard goes on or begins anew; the welcome where there are none."""
         from tui.drafts_screen import DraftsScreen
 
-        self._show_in("plan", DraftsScreen())
+        screen = DraftsScreen()
+        self._show_in("plan", screen if screen.found else _welcome())
 
     def show_welcome(self) -> None:
         self._show_in("plan", _welcome())

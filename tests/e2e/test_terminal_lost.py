@@ -69,10 +69,11 @@ def test_a_line_that_stalls_and_then_drops(open_app, goes_on):
     terminal.ended(GONE_SECONDS)
 
 
-def test_leaving_says_how_to_come_back(open_app, goes_on):
+@pytest.mark.parametrize("key", ["q", "\x03"], ids=["q", "ctrl-c"])
+def test_leaving_says_how_to_come_back(open_app, goes_on, key):
     terminal = open_app()
     terminal.until("running", "q leave")
-    terminal.keys("q")
+    terminal.keys(key)
     assert terminal.ended() == 0
     said = terminal.until("box: running", "`lorasmith watch box`")
     assert "It goes on without this terminal" in said

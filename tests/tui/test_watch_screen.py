@@ -11,6 +11,7 @@ from recorded_run import RecordedRun, new_recorded_run
 
 from engine.runs.control import take_requests
 from tui.app import LorasmithApp
+from tui.watch.boards import KINDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -48,7 +49,7 @@ async def test_a_training_at_work(alive, size):
     alive.train(130)
     async with opened(alive, size) as pilot:
         text = await until(pilot, "bear  training", "▸ running", "step 130 of 200", "65 %", "epoch 3 of 4", "smoothed")
-        assert "held out 0.1100 (the base's 0.1300)" in text
+        assert "held out 0.1100 (base 0.1300)" in text
         assert "learning rate 0.0001" in text
         assert "2 checkpoints, last: epoch 2" in text
         assert "The held-out loss is below the base's and has not turned" in text
@@ -85,7 +86,8 @@ async def test_jobs_without_a_loss_use_the_same_monitor(kind, own_home):
     job.event("warning", text="one picture cannot be read: cat.png")
     with job.alive():
         async with opened(job) as pilot:
-            text = await until(pilot, f"job  {kind}", "✓ reading the pictures", "▸ looking", "10 of 40")
+            name = KINDS.get(kind, kind)
+            text = await until(pilot, f"job  {name}", "✓ reading the pictures", "▸ looking", "10 of 40")
             assert "warning: one picture cannot be read: cat.png" in text
             job.event("finished", outcome="ok")
     async with opened(job) as pilot:

@@ -31,8 +31,7 @@ def save(asked: Namespace) -> int:
 def sample(asked: Namespace) -> int:
     """Asks for sample pictures now."""
     run, _ = _live(asked.run, "sample")
-    if run.kind == "train" and not _has_prompts(run):
-        raise RunError(f"{shown(run.name)} has nothing to draw: its plan names no samples.prompts")
+    check_prompts(run)
     return _ask(run, "sample", {"sample", "warning"}, _sampled, "It draws them after the step it is in.")
 
 
@@ -120,12 +119,14 @@ def _ask(
     return 0
 
 
-def _has_prompts(run: RunFolder) -> bool:
-    """Whether the run's plan names sample prompts; one that cannot be read is the engine's to speak of."""
+def check_prompts(run: RunFolder) -> None:
+    """RunError where the run's plan names no sample prompts; one that cannot be read is the engine's to speak of."""
     try:
-        return bool(read_plan(run.plan).samples.prompts)
+        nothing = run.kind == "train" and not read_plan(run.plan).samples.prompts
     except PlanError:
-        return True
+        return
+    if nothing:
+        raise RunError(f"{shown(run.name)} has nothing to draw: its plan names no samples.prompts")
 
 
 def _saved(event: Event) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from textual.geometry import Size
+
 from engine.errors import shown
 from engine.runs.folder import RunFolder
 from engine.runs.summary import RunSummary
@@ -22,7 +24,11 @@ _MARK = {
     "failed": "✗", "died": "✗", "new": "·",
 }  # fmt: skip
 _WORDS = {"new": "not started", "stopping": "stopping", "starting": "starting"}
-KINDS = {"train": "training"}
+KINDS = {
+    "train": "training", "caption": "captioning", "regularize": "class pictures", "health": "health check",
+    "bank": "name bank", "lab": "demo's base",
+}  # fmt: skip
+"""What a person calls the job of a verb; the others are called as they are.""" 
 
 
 def state_row(status: str) -> Row:
@@ -52,9 +58,9 @@ class SeenBoard(Board):
 class Title(SeenBoard):
     """The run's name and kind, and how it stands."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Title { height: 1; background: $panel; &:ansi { background: ansi_default; } }
-    """
+   """
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
         left: Row = [(" ", ""), (shown(self.folder.name), "strong")]
@@ -78,9 +84,9 @@ class Title(SeenBoard):
 class Progress(SeenBoard):
     """The whole run and its epoch, or the part of the work that goes on, as bars with counts, pace and end."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Progress { height: 2; }
-    """
+   """
 
     def told(self, seen: Seen, width: int, height: int) -> Iterable[Row]:
         summary = seen.summary
@@ -148,15 +154,15 @@ def _stage_ends(stage: Stage) -> str:
 class Figures(SeenBoard):
     """Loss, held-out loss, learning rate; the graphics card's memory, use, heat and power."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Figures { height: 2; }
-    """
+   """
 
     def told(self, seen: Seen, width: int, height: int) -> Iterable[Row]:
-        yield self._training(seen)
+        yield self._training(seen, width)
         yield self._card(seen.card, seen)
 
-    def _training(self, seen: Seen) -> Row:
+    def _training(self, seen: Seen, width: int) -> Row:
         summary, curve = seen.summary, seen.curve
         if summary.loss is None and not curve.steps:
             return []
@@ -164,13 +170,13 @@ class Figures(SeenBoard):
         row = [(" loss  ", "muted"), (f"{loss:.4f}" if loss is not None else "-", "strong")]
         if seen.validations:
             last = seen.validations[-1]
-            beside = f" (the base's {last.base:.4f})" if last.base is not None else ""
+            beside = f" (base {last.base:.4f})" if last.base is not None else ""
             row += [("   held out ", "muted"), (f"{last.loss:.4f}", "strong"), (beside, "muted")]
         if seen.learning_rate is not None:
             row += [("   learning rate ", "muted"), (f"{seen.learning_rate:.2g}", "")]
-        if seen.grad_norm is not None:
-            row += [("   gradient ", "muted"), (f"{seen.grad_norm:.2g}", "")]
-        return row
+        gradient = [("   gradient ", "muted"), (f"{seen.grad_norm or 0:.2g}", "")]
+        fits = seen.grad_norm is not None and text_width([*row, *gradient]) < width
+        return [*row, *gradient] if fits else row
 
     def _card(self, card: Card | None, seen: Seen) -> Row:
         if card is None:
@@ -201,9 +207,9 @@ def _memory(card: Card) -> list[tuple[str, str]]:
 class Views(Board):
     """The names of the views, the one that is open marked."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Views { height: 1; }
-    """
+   """
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__()
@@ -227,9 +233,9 @@ class Views(Board):
 class Stages(SeenBoard):
     """The parts of the work one below the other, each with its count and the time it took."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Stages { height: 1fr; }
-    """
+   """
 
     def told(self, seen: Seen, width: int, height: int) -> Iterable[Row]:
         for stage in seen.stages[-height:]:
@@ -247,9 +253,9 @@ class Stages(SeenBoard):
 class Text(Board):
     """Lines of text, the newest below; `back` is how many lines one has scrolled up."""
 
-    DEFAULT_CSS = """
+    DEFAULT_CSS ="""
     Text { height: 1fr; }
-    """
+   """
 
     def __init__(self, *, id: str | None = None, empty: str = "") -> None:
         super().__init__(id=id)
@@ -309,3 +315,46 @@ def record_rows(record: Iterable[Line], width: int) -> list[Row]:
             when = f" {moment}  " if at == 0 else " " * 11
             rows.append([(when, "muted"), (part, _LINE_INK.get(line.kind, "plain"))])
     return rows
+
+
+class Words(Board):
+    """Sentences below one another, wrapped to the room there is."""
+
+    def __init__(self, *, id: str, ink: str = "plain") -> None:
+        super().__init__(id=id)
+        self.words = ""
+        self.ink = ink
+
+    def show(self, words: str, ink: str = "plain") -> None:
+        if words != self.words and self.styles.is_auto_height:
+            self.refresh(layout=True)
+        self.words, self.ink = words, ink
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        return [[(f" {line}", self.ink)] for part in self._parts() for line in wrap(part, width - 2)]
+
+    def _parts(self) -> list[str]:
+        return self.words.split("\n") if self.words else []
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        return sum(len(wrap(part, width - 2)) for part in self._parts())
+
+
+class Legend(Board):
+    """What the signs in the chart mean."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.seen: Seen | None = None
+
+    def show(self, seen: Seen) -> None:
+        self.seen = seen
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        row: list[tuple[str, str]] = [("        ⠂", "muted"), (" each step   ", "muted"), ("⠤⠤", "accent")]
+        row += [(" smoothed", "muted")]
+        if self.seen is not None and self.seen.validations:
+            row += [("   ✕", "good"), (" held out   ", "muted"), ("╌╌", "warn"), (" the base's", "muted")]
+        return [[*row, ("   ▴", "good"), (" checkpoint", "muted")]]

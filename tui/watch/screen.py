@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.geometry import Size
 from textual.message import Message
 from textual.worker import get_current_worker
 
@@ -21,12 +20,11 @@ from engine.runs.launch import start_engine
 from engine.runs.log import log_tail
 from tui.screen import HouseScreen
 from tui.text import count
-from tui.watch.boards import Figures, Progress, Record, Stages, Text, Title, Views, wrap
+from tui.watch.boards import Figures, Legend, Progress, Record, Stages, Text, Title, Views, Words
 from tui.watch.reading import how_it_stands, how_to_read, why
 from tui.watch.requests import Requests
 from tui.watch.samples import Samples
 from tui.watch.story import Follower, Seen
-from tui.widgets.board import Board, Row
 from tui.widgets.chart import LossChart
 from tui.widgets.dialogs import Answer, Choice
 from tui.widgets.picture import Gallery
@@ -35,6 +33,7 @@ LOSS, SAMPLES, RECORD, LOG = range(4)
 _LOG_LINES = 400
 _AT_ONCE = 300_000  # bytes of record that are read in a few milliseconds
 _REQUESTS = {"save", "sample", "pause", "stop", "start"}
+_DRAWING = {"train", "lab"}  # kinds that save and draw when asked; the others keep all they have done anyway
 _ASKED = {
     "save": "Asked it to save; it does so at the end of the step it is in.",
     "sample": "Asked for sample pictures; it draws them after the step it is in.",
@@ -42,30 +41,6 @@ _ASKED = {
     "resume": "Asked it to go on.",
     "stop": "Asked it to stop.",
 }
-
-
-class Words(Board):
-    """Sentences below one another, wrapped to the room there is."""
-
-    def __init__(self, *, id: str, ink: str = "plain") -> None:
-        super().__init__(id=id)
-        self.words = ""
-        self.ink = ink
-
-    def show(self, words: str, ink: str = "plain") -> None:
-        if words != self.words and self.styles.is_auto_height:
-            self.refresh(layout=True)
-        self.words, self.ink = words, ink
-        self.redraw()
-
-    def rows(self, width: int, height: int) -> Iterable[Row]:
-        return [[(f" {line}", self.ink)] for part in self._parts() for line in wrap(part, width - 2)]
-
-    def _parts(self) -> list[str]:
-        return self.words.split("\n") if self.words else []
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return sum(len(wrap(part, width - 2)) for part in self._parts())
 
 
 class WatchScreen(HouseScreen):
@@ -112,6 +87,7 @@ class WatchScreen(HouseScreen):
     WatchScreen #below { height: 8; display: none; }
     WatchScreen.-wide #newest.-some { display: block; }
     WatchScreen.-wide #below { display: block; margin-top: 1; }
+    WatchScreen.-zoomed Progress, WatchScreen.-zoomed Figures { display: none; }
     WatchScreen .view { display: none; height: 1fr; }
     WatchScreen .view.-open { display: block; }
     """
@@ -193,6 +169,8 @@ class WatchScreen(HouseScreen):
                 return
 
     def on_watch_screen_looked(self, message: Looked) -> None:
+        if self.seen is not None and self.seen.summary.status != message.seen.summary.status:
+            self._hush()  # what was said of a request is overtaken
         self.seen = message.seen
         self.requests.hear(message.seen)
         if message.log is not None:
@@ -267,7 +245,7 @@ class WatchScreen(HouseScreen):
         status, alive = self.seen.summary.status, self.seen.summary.alive
         if action == "start":
             return not alive and status != "finished"
-        if not alive:
+        if not alive or (action in {"save", "sample"} and self.seen.summary.kind not in _DRAWING):
             return False
         if action == "pause" and self.requests.since("resume"):
             return None
@@ -323,7 +301,14 @@ class WatchScreen(HouseScreen):
 
     @work(thread=True, group="requests")
     def _leave_request(self, verb: str, payload: dict[str, object]) -> None:
-        self._try(verb, lambda: request(self.folder, verb, **payload))
+        def leave() -> None:
+            if verb == "sample":
+                from tui.commands.control import check_prompts
+
+                check_prompts(self.folder)
+            request(self.folder, verb, **payload)
+
+        self._try(verb, leave)
 
     @work(thread=True, group="requests")
     def _start(self) -> None:
@@ -359,9 +344,13 @@ class WatchScreen(HouseScreen):
     def _say(self, words: str, ink: str = "accent") -> None:
         """Says something on the line below for some seconds."""
         self.query_one("#said", Words).show(words, ink)
+        self._hush()
+        self._saying = self.set_timer(8.0, self._said)
+
+    def _hush(self) -> None:
         if self._saying is not None:
             self._saying.stop()
-        self._saying = self.set_timer(8.0, self._said)
+            self._saying = None
 
     def _said(self) -> None:
         self._saying = None
@@ -377,6 +366,7 @@ class WatchScreen(HouseScreen):
         for at, name in enumerate(("#loss", "Samples", "#record", "#log")):
             self.query_one(name).set_class(at == view, "-open")
         (self._log_wanted.set if view == LOG else self._log_wanted.clear)()
+        self._zoomed()
         self.call_after_refresh(self.draw)
 
     def action_next_view(self, by: int) -> None:
@@ -408,27 +398,12 @@ class WatchScreen(HouseScreen):
     def action_zoom(self) -> None:
         if self.view == SAMPLES:
             self.query_one(Samples).zoom()
+            self._zoomed()
+
+    def _zoomed(self) -> None:
+        """A picture that is alone gets the room of the figures, too."""
+        self.set_class(self.view == SAMPLES and self.query_one(Samples).picked is not None, "-zoomed")
 
     def on_resize(self, event) -> None:
         super().on_resize(event)
         self.call_after_refresh(self.draw)
-
-
-class Legend(Board):
-    """What the signs in the chart mean."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self.seen: Seen | None = None
-
-    def show(self, seen: Seen) -> None:
-        self.seen = seen
-        self.redraw()
-
-    def rows(self, width: int, height: int) -> Iterable[Row]:
-        row: list[tuple[str, str]] = [("        ⠂", "muted"), (" each step   ", "muted"), ("⠤⠤", "accent")]
-        row += [(" smoothed", "muted")]
-        if self.seen is not None and self.seen.validations:
-            row += [("   ✕", "good"), (" held out   ", "muted"), ("╌╌", "warn"), (" the base's", "muted")]
-        return [[*row, ("   ▴", "good"), (" checkpoint", "muted")]]
-
