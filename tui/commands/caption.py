@@ -1,4 +1,4 @@
-"""`lorasmith caption FOLDER` lets a model write captions; `lorasmith captions FOLDER` reads, searches and edits them."""
+"""`lorasmith caption FOLDER`: a model writes captions; `lorasmith captions FOLDER`: they are read, searched, edited."""
 
 from __future__ import annotations
 
