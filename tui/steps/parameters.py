@@ -56,7 +56,8 @@ class Dial(Board, can_focus=True):
         row: list[tuple[str, str]] = []
         for name in recipe.STRENGTHS:
             row += [("● " if name == now else "  ", "good"), (f"{name:<10}", "strong" if name == now else "plain")]
-        row.append(("own figures" if now not in recipe.STRENGTHS else "left and right turn it", "muted"))
+        said = "own figures" if now not in recipe.STRENGTHS else "left and right turn it"
+        row.append((said if width > 56 else "← →", "muted"))
         yield row
 
     def action_turn(self, by: int) -> None:
@@ -113,6 +114,7 @@ class ParametersScreen(WizardScreen):
     ParametersScreen.-table ParameterTable { display: block; }
     ParametersScreen.-table #fields { padding: 0; }
     ParametersScreen.-wide #fields { layout: horizontal; padding: 1 1 0 1; }
+    ParametersScreen.-wide #turn { height: 5; }
     ParametersScreen.-wide #dial-view { display: block; width: 1fr; }
     ParametersScreen.-wide ParameterTable { display: block; width: 66; }
     """

@@ -155,6 +155,7 @@ class SubjectScreen(WizardScreen):
     def _fill_bases(self) -> None:
         specs = [line.spec for line in self.bases]
         model = self.draft.plan.base.model
+        self.query_one("#base-line").styles.max_height = max(4, len(specs))
         self.query_one("#bases", Listing).fill(len(specs), at=specs.index(model) if model in specs else None)
 
     def on_unmount(self) -> None:

@@ -11,7 +11,7 @@ from engine.plan_fields import FIELDS
 from engine.plan_values import value_of
 from tui.draft import Draft
 from tui.steps.recipe import RECIPE_KEYS, REPEATS, changed_keys, recipe_of
-from tui.steps.values import allowed, choices_of, shown_value, typed_value, value_text
+from tui.steps.values import allowed_here, choices_of, shown_value, typed_value, value_text
 
 _LENGTHS = {REPEATS, "length.epochs", "length.steps"}
 TABLE_KEYS = (REPEATS, *RECIPE_KEYS)
@@ -122,6 +122,6 @@ def about(key: str) -> list[tuple[str, str]]:
     if choices := [f"{word}: {means}" for word, means in choices_of(key) if means]:
         lines.append(("choices", "; ".join(choices) + "."))
     else:
-        lines.append(("allowed", allowed(key) + "."))
+        lines.append(("allowed", allowed_here(key) + "."))
     lines += [("higher", entry.higher), ("lower", entry.lower), ("advice", entry.advice)]
     return [(word, said) for word, said in lines if said]

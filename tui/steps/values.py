@@ -42,10 +42,10 @@ def typed_value(key: str, text: str) -> tuple[Any, str]:
     if problem(key, value) is None:
         return value, ""
     name = key.rpartition(".")[2]
-    return value, f"{name} cannot be {shown(text.strip()) or 'empty'}: it is {allowed(key)}."
+    return value, f"{name} cannot be {shown(text.strip()) or 'empty'}: it is {allowed_here(key)}."
 
 
-def allowed(key: str) -> str:
+def allowed_here(key: str) -> str:
     """What a key allows, in the words it is typed with here."""
     return allowed_words(key).replace("true or false", "on or off")
 
