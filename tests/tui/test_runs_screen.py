@@ -111,7 +111,7 @@ async def test_without_runs_there_is_a_welcome():
         await pilot.press("l")
         await until(pilot, "0 runs")
         await pilot.press("n")
-        await until(pilot, "new LoRA", "a new LoRA")
+        await until(pilot, "see it work")
 
 
 async def test_the_demo_begins_from_the_welcome(monkeypatch):
