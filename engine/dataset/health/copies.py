@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SMALL = 64  # side of what is compared
 _CUT_SIDES = tuple(0.5 + 0.05 * step for step in range(10))  # of the largest that fits: 0.5 to 0.95
+_MOST_OF_ONE = 50
 _MOST_PAIRS = 1_000  # that a cut-out is looked for in, those of the most alike colours first
 
 
@@ -145,7 +146,8 @@ def _cut_outs(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Ca
     pairs: list[tuple[float, int, int]] = []
     for at in range(len(shots) - 1):
         shared = np.minimum(colours[at + 1 :], colours[at]).sum(axis=1)
-        pairs += [(float(shared[other]), at, int(other) + at + 1) for other in np.flatnonzero(shared >= 0.5)]
+        likest = np.argsort(-shared)[:_MOST_OF_ONE]
+        pairs += [(float(shared[other]), at, int(other) + at + 1) for other in likest if shared[other] >= 0.5]
     for _, one, other in sorted(pairs, reverse=True)[:_MOST_PAIRS]:
         stop()
         if (one, other) not in links and _cut_out_of_either(shots[one], shots[other], CUT_OUT_ALIKE.amber):

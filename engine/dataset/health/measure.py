@@ -160,14 +160,17 @@ def _detail(grey: Image.Image, at_512: float) -> float | None:
 
 
 def _clipped(grey: np.ndarray) -> float:
-    """Share of fully white pixels; 0 where they are the plain ground, filling three of the picture's four sides."""
+    """Share of fully white pixels; 0 where they are the plain ground: three of the four sides, but not the middle."""
     white = grey >= _FULL_WHITE
     share = float(white.mean())
     if share == 0:
         return 0.0
     rim = max(1, min(grey.shape) // 50)
     sides = (white[:rim], white[-rim:], white[:, :rim], white[:, -rim:])
-    return 0.0 if sum(float(side.mean()) > 0.6 for side in sides) >= 3 else share
+    height, width = white.shape
+    middle = white[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4]
+    ground = sum(float(side.mean()) > 0.6 for side in sides) >= 3 and float(middle.mean()) < 0.6
+    return 0.0 if ground else share
 
 
 def _blocks(grey: np.ndarray, small: Small) -> float | None:

@@ -98,18 +98,21 @@ def marks(thumbnails: Sequence[Image.Image]) -> dict[str, list[int]]:
 
     if len(thumbnails) < MARK_LEAST:
         return {}
-    greys = [_grey_at(one, _MARK_AT) for one in thumbnails]
-    steps = {name: [_steps(_part(grey, *place)) for grey in greys] for name, place in _PLACES.items()}
-    alike = {name: _agreement(fields) for name, fields in steps.items()}
+    greys = [_grey_at(one, _MARK_AT).astype(np.uint8) for one in thumbnails]
+    # The steps of all pictures at all places would be a large memory: they are worked out when they are looked at.
+    alike = {
+        name: _agreement([_steps(_part(grey, *place)) for grey in greys]) for name, place in _PLACES.items()
+    }
     found: dict[str, list[int]] = {}
-    for name, fields in steps.items():
+    for name, place in _PLACES.items():
         # Two frames from one tripod agree everywhere; that is told as one background, not as a mark.
-        others = np.stack([alike[other] for other in steps if not _overlap(name, other)])
+        others = np.stack([alike[other] for other in _PLACES if not _overlap(name, other)])
         pair = (alike[name] >= _MARK_ALIKE) & (np.median(others, axis=0) <= _MARK_ALONE)
         np.fill_diagonal(pair, False)
         middle = int(pair.sum(axis=1).argmax())
         near = np.flatnonzero(pair[middle]).tolist()
-        members = [at for at in near if _is_mark(fields[middle], fields[at])]
+        first = _steps(_part(greys[middle], *place))
+        members = [at for at in near if _is_mark(first, _steps(_part(greys[at], *place)))]
         if len(members) + 1 >= MARK_LEAST:
             found[name] = sorted([middle, *members])
     return found
@@ -162,8 +165,9 @@ def _steps(part: np.ndarray) -> np.ndarray:
     """Steps across and down, [2, height, width]; strong ones are held back so that no single edge decides."""
     import numpy as np
 
-    steps = np.stack([part[1:, 1:] - part[1:, :-1], part[1:, 1:] - part[:-1, 1:]])
-    return np.sign(steps) * np.minimum(np.abs(steps), 24)
+    grey = part.astype(np.float32)
+    steps = np.stack([grey[1:, 1:] - grey[1:, :-1], grey[1:, 1:] - grey[:-1, 1:]])
+    return np.clip(steps, -24, 24)
 
 
 def _agreement(fields: Sequence[np.ndarray]) -> np.ndarray:
@@ -188,7 +192,7 @@ def _is_mark(one: np.ndarray, other: np.ndarray) -> bool:
     any_way = shared.any(axis=0)
     rim = any_way.copy()
     rim[2:-2, 2:-2] = False
-    return bool(both_ways and any_way.sum() >= 40 and rim.sum() <= 0.03 * any_way.sum())
+    return bool(both_ways and any_way.sum() >= 40 and rim.sum() <= 0.05 * any_way.sum())
 
 
 def _overlap(one: str, other: str) -> bool:

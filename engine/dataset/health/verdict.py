@@ -32,6 +32,8 @@ from engine.dataset.scan import Dataset
 from engine.errors import shown
 from engine.plan import Plan
 
+_COMPARED = 1_000  # pictures whose backgrounds are compared each with each; of more, evenly chosen ones
+
 
 @dataclass(frozen=True)
 class Looked:
@@ -126,6 +128,7 @@ def _sameness(
     """Background and marks, over pictures of different shots: copies agree in everything."""
     copies = {name for group in groups for name in group.leave_out}
     different = [one for one in train if one.name not in copies and one.measures.blank < BLANK.amber]
+    different = different[:: -(-len(different) // _COMPARED) or 1]
     thumbnails = [opened(measured[one.line.picture.path].thumbnail) for one in different]
     names = [one.name for one in different]
     ground = ground_finding([names[at] for at in one_ground(thumbnails)], len(names), kind, "the colours at the rim")
