@@ -192,3 +192,13 @@ def test_the_subject_s_vectors_are_kept_until_forgotten(filled_bank: Path, tmp_p
     assert forget_subjects() >= 1
     assert not list(run.path.rglob("*.npz")) and forget_subjects(run.name) == 0
     assert read_match_result(run).matches, "what was found stays"
+
+
+def test_dlib_reads_the_photographs_through_the_same_door(offline_models: Path, tmp_path: Path):
+    pytest.importorskip("dlib")
+    mine = str(plain(tmp_path / "mine"))
+    job = replace(
+        SEARCH, subject="person", photographs=(mine,), permission=confirmed("test"), faces=str(offline_models / "dlib")
+    )
+    run, code = work(job)
+    assert code == FAILED and "No face was found" in why(run)
