@@ -76,7 +76,7 @@ def _ask_to_stop(run: RunFolder, *, now: bool) -> None:
 
 def _leave(run: RunFolder, as_json: bool) -> int:
     if not as_json:
-        say(f"You left; the training goes on. `lorasmith watch {typed(run)}` returns to it.")
+        say(f"You left; it goes on. `lorasmith watch {typed(run)}` returns to it.")
     return LEFT
 
 

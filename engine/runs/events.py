@@ -14,6 +14,8 @@ The events and their fields, any of which may be absent or None:
 | sample     | step, epoch, files: paths relative to the run folder |
 | checkpoint | step, epoch, file, size, verified: file relative to the run folder, size in bytes |
 | state      | step: resume can go on after this step |
+| caption    | picture, text, done, total, rate, left: the newest caption a model wrote |
+| captioned  | written, kept, skipped, folder: what a captioning did in the end |
 | gpu        | used, peak, limit (bytes, whole card), utilisation (%), temperature (C), power (W), throttled |
 | warning    | text: a sentence |
 | paused     |  |

@@ -86,7 +86,7 @@ def test_status_and_watch_of_a_live_run(lorasmith, begin, run, start_engine_scri
     watching.send_signal(signal.SIGINT)
     rest, errors = watching.communicate(timeout=60)
     assert watching.returncode == 130
-    assert rest.endswith("You left; the training goes on. `lorasmith watch bear` returns to it.\n")
+    assert rest.endswith("You left; it goes on. `lorasmith watch bear` returns to it.\n")
     assert errors == "" and engine.poll() is None
 
 
