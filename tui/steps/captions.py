@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
 from engine.caption.plan import DEFAULT, CaptionPlan, caption_toml, read_caption_plan
-from engine.caption.search import phrase_frequencies
+from engine.caption.search import Phrase, phrase_frequencies
 from engine.caption.store import Change, Entry
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, create_run, find_run
@@ -34,6 +34,7 @@ from tui.steps.captions_book import (
     Book,
     Outcome,
     Typing,
+    again,
     last_operation,
     length_words,
     one_line,
@@ -44,6 +45,7 @@ from tui.steps.captions_book import (
     taken_back,
     typing_of,
     with_typing,
+    without_written,
     written,
 )
 from tui.steps.captions_outside import edited_outside
@@ -87,8 +89,8 @@ class CaptionsScreen(WizardScreen):
         Binding("p", "problems", "problems", tooltip="only captions with a problem, or all"),
         Binding("slash", "find", "find", key_display="/", tooltip="only captions or pictures that hold these words"),
         Binding("r", "bulk", "bulk", tooltip="edit all captions in sight at once, with a preview"),
-        Binding("f", "phrases", "phrases", tooltip="what the captions say most often"),
         Binding("u", "undo", "undo", tooltip="take the newest change of captions back"),
+        Binding("f", "phrases", "phrases", tooltip="what the captions say most often"),
         Binding("e", "editor", show=False, tooltip="edit this caption in $EDITOR"),
         Binding("z", "zoom", show=False, tooltip="the picture as large as it goes, or back"),
         Binding("g", "again", show=False, tooltip="read the captions again"),
@@ -117,10 +119,10 @@ class CaptionsScreen(WizardScreen):
         quiet: bool = False
 
     @dataclass
-    class Counted(Message):
+    class Phrased(Message):
         """Posted by the thread that counted phrases."""
 
-        phrases: list
+        phrases: list[Phrase]
         scope: str
 
     def __init__(self, journey: Journey[Draft], at: int) -> None:
@@ -141,6 +143,7 @@ class CaptionsScreen(WizardScreen):
         self._written_before = -1
 
     def fields(self) -> ComposeResult:
+        self.area = CaptionArea(id="text")
         yield Line("Find", FormField(id="find", placeholder="words of a caption, or of a picture's name"))
         yield Said(id="summary", indent=0)
         with Horizontal(id="middle"):
@@ -149,7 +152,7 @@ class CaptionsScreen(WizardScreen):
             with Vertical(id="texts"):
                 yield Listing(self._row, id="list", leaves=False, takes="edit")
                 yield Said(id="about", indent=0)
-                yield CaptionArea(id="text")
+                yield self.area
                 yield Said(id="wrong", indent=0)
         yield Said(id="job", indent=0)
 
@@ -166,6 +169,9 @@ class CaptionsScreen(WizardScreen):
         self._finish_typing()
         self.job.leave()
         self._files.shutdown(wait=True)  # a caption that was left a moment ago is still being written
+        if (typing := typing_of(self.draft)) is not None and self.book.at(Path(typing.picture)) is not None:
+            self.journey.draft = without_written(self.draft, again(self.book, [Path(typing.picture)], self.trigger))
+            self.journey.save(self.draft)
         if self.changed:
             self.draft.looks.outlook = None  # what was found out rests on other captions
         super().on_unmount()
@@ -204,10 +210,13 @@ class CaptionsScreen(WizardScreen):
             self._restore(outcome.book)
         self.book = outcome.book
         self.changed = self.changed or outcome.count > 0
+        self._settle(self.book)
         self._sift()
         if outcome.clash is not None:
             self._ask_clash(outcome.clash)
         elif outcome.trouble:
+            if outcome.failed is not None:
+                self._go_on_typing(outcome.failed.entry, outcome.failed.after)
             self.say(outcome.trouble)
         elif outcome.words and not message.quiet:
             self._inform(outcome.words)
@@ -244,10 +253,10 @@ class CaptionsScreen(WizardScreen):
         entry = self.book.entries[self.sight[at]]
         problems = self.book.problems.get(entry.picture, ())
         mark, ink = ("✗", "bad") if not entry.usable else ("!", "warn") if problems else ("✓", "good")
-        name = cells([(shown(entry.name), "strong" if here else "plain")], _NAME)
+        name = [cell for cell in cells([(shown(entry.name), "strong" if here else "plain")], _NAME) if cell[0]]
         text = shown(entry.text[:200]) if entry.text else "(none)"
-        return [("▸" if here else " ", "accent"), (f"{mark} ", ink), *((char, ink_ or "plain") for char, ink_ in name if char),
-                (" ", ""), (text, "plain" if entry.usable else "muted")]  # fmt: skip
+        return [("▸" if here else " ", "accent"), (f"{mark} ", ink), *name,
+                (f" {text}", "plain" if entry.usable else "muted")]  # fmt: skip
 
     def _sift(self) -> None:
         """Looks again at which captions are in sight; the cursor stays on its picture as far as it can."""
@@ -266,21 +275,20 @@ class CaptionsScreen(WizardScreen):
         at = self.query_one("#list", Listing).at
         return self.book.entries[self.sight[at]] if at < len(self.sight) else None
 
-    @property
-    def area(self) -> CaptionArea:
-        return self.query_one("#text", CaptionArea)
-
     def _enter(self, entry: Entry | None) -> None:
         """Puts an entry's text into the field and its picture beside it."""
         self.entry = entry
         text = entry.text or "" if entry is not None else ""
-        if self.area.text != text:
-            with self.prevent(TextArea.Changed):
-                self.area.load_text(text)
+        self._fill(text)
         self._about()
         if self._to_show is not None:
             self._to_show.stop()
         self._to_show = self.set_timer(_SHOW_SECONDS, self._show_picture)
+
+    def _fill(self, text: str) -> None:
+        if self.area.text != text:
+            with self.prevent(TextArea.Changed):
+                self.area.load_text(text)
 
     def _show_picture(self) -> None:
         self.query_one(Gallery).show((self.entry.picture,) if self.entry is not None else ())
@@ -319,9 +327,6 @@ class CaptionsScreen(WizardScreen):
         StepScreen.change(self, with_typing(self.draft, typing))
         self._about()
 
-    def on_captions_area_done(self, message: CaptionArea.Done) -> None:
-        self.on_caption_area_done(message)
-
     def on_caption_area_done(self, message: CaptionArea.Done) -> None:
         self._finish_typing()
         if message.by == 0:
@@ -332,9 +337,8 @@ class CaptionsScreen(WizardScreen):
         self._enter(self.under)
         self.area.move_cursor(self.area.document.end)
 
-    def on_descendant_blur(self, event: DescendantBlur | None = None) -> None:
-        super().on_descendant_blur()
-        if event is not None and event.widget.id == "text":
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        if event.widget.id == "text":
             self._finish_typing()
 
     def action_leave_field(self) -> None:
@@ -347,42 +351,40 @@ class CaptionsScreen(WizardScreen):
             return
         after = one_line(self.area.text)
         # What the field holds is the truth from here on, until the files have been read again.
-        self.entry = Entry(entry.picture, entry.name, entry.path, after, others=entry.others)
+        self.entry = replace(entry, text=after, problems=())
+        if self.area.is_attached:
+            self._fill(after)
         if after != (entry.text or ""):
             self._write([Change(entry, after)], f"{BY_HAND} {entry.name}")
         else:
             StepScreen.change(self, with_typing(self.draft, None))
 
     def _write(self, changes: list[Change], what: str) -> None:
-        hand = what.startswith(BY_HAND)
-        book, trigger = self.book, self.trigger
-
-        def work() -> Outcome:
-            outcome = written(book, changes, what, trigger)
-            if not outcome.trouble and outcome.clash is None and hand:
-                self.app.call_from_thread(self._typed_is_written) if self.is_attached else None
-            return outcome
-
-        self._do(work, quiet=hand)
-
-    def _typed_is_written(self) -> None:
-        if not self.area.has_focus or self.entry is None or self.area.text == (self.entry.text or ""):
-            StepScreen.change(self, with_typing(self.draft, None))
+        trigger = self.trigger
+        self._do(lambda: written(self.book, changes, what, trigger), quiet=what.startswith(BY_HAND))
 
     def _restore(self, book: Book) -> None:
         """What was being typed when the terminal went comes back into its field."""
+        self._settle(book)
         typing = typing_of(self.draft)
         at = book.at(Path(typing.picture)) if typing is not None else None
-        if typing is None or at is None:
-            return
-        entry = book.entries[at]
-        self.entry = Entry(entry.picture, entry.name, entry.path, typing.before, entry.problems, entry.others)
-        with self.prevent(TextArea.Changed):
-            self.area.load_text(typing.text)
+        if typing is not None and at is not None:
+            self.query_one("#list", Listing).fill(len(book.entries), at=at)
+            self._go_on_typing(replace(book.entries[at], text=typing.before), typing.text)
+            self.call_after_refresh(self.say, "This was being typed when the terminal went: enter writes it.")
+
+    def _settle(self, book: Book) -> None:
+        """Forgets what was being typed where a caption says it now."""
+        StepScreen.change(self, without_written(self.draft, book))
+
+    def _go_on_typing(self, entry: Entry, text: str) -> None:
+        """Puts into the field what is not written yet, over what the caption says now."""
+        self.entry = entry
+        self._fill(text)
         self.area.move_cursor(self.area.document.end)
         self.set_focus(self.area)
+        self._about()
         self._show_picture()
-        self.call_after_refresh(self.say, "This was being typed when the terminal went: enter writes it.")
 
     @work
     async def _ask_clash(self, clash: Change) -> None:
@@ -403,9 +405,7 @@ class CaptionsScreen(WizardScreen):
             self.entry = clash.entry
             self._sift()
         else:
-            self.entry = clash.entry
-            self.area.load_text(clash.after)
-            self.set_focus(self.area)
+            self._go_on_typing(clash.entry, clash.after)
 
     def action_editor(self) -> None:
         if self.entry is None:
@@ -415,7 +415,7 @@ class CaptionsScreen(WizardScreen):
         except LorasmithError as error:
             self.say(str(error))
             return
-        self.area.load_text(one_line(text))
+        self._fill(one_line(text))
         self._finish_typing()
 
     # Many captions.
@@ -446,9 +446,9 @@ class CaptionsScreen(WizardScreen):
 
     @work(thread=True, exclusive=True, group="phrases", exit_on_error=False)
     def _count_phrases(self, texts: list[str], scope: str) -> None:
-        self.post_message(self.Counted(phrase_frequencies(texts), scope))  # type: ignore[arg-type]
+        self.post_message(self.Phrased(phrase_frequencies(texts), scope))
 
-    def on_captions_screen_counted(self, message: CaptionsScreen.Counted) -> None:
+    def on_captions_screen_phrased(self, message: Phrased) -> None:
         def answered(phrase: str | None) -> None:
             if phrase is not None:
                 self.query_one("#find", Input).value = phrase
@@ -507,12 +507,11 @@ class CaptionsScreen(WizardScreen):
             self.say("There are no pictures to caption: step 2 says where they are.")
             return
         subject = self.draft.plan.subject
-        folder = str(self.book.parts[0].root)
+        part = self.book.part_of(self.entry) if self.entry is not None else self.book.parts[0]
         asked = CaptionPlan(
-            folder=folder, captioner=self.draft.typed.get(CAPTIONER, DEFAULT), subject=subject.kind,
+            folder=str(part.root), captioner=self.draft.typed.get(CAPTIONER, DEFAULT), subject=subject.kind,
             trigger=subject.instance_prompt, class_word=subject.class_prompt,
         )  # fmt: skip
-        part = self.book.parts[0]
         without = sum(not entry.usable for entry in part.entries)
         plan = await self.app.push_screen_wait(Captioner(asked, without, len(part.entries)))
         if plan is None:

@@ -50,7 +50,8 @@ class Book:
 class Outcome:
     """What became of an edit: the book as it is now, how many captions were written, and what is to be said.
 
-    `clash` is a caption that somebody else changed meanwhile, and that therefore was not written.
+    Of an edit of a single caption: `clash`, where somebody else changed it meanwhile and it was not written, and
+    `failed`, where it could not be.
     """
 
     book: Book
@@ -58,6 +59,7 @@ class Outcome:
     words: str = ""
     trouble: str = ""
     clash: Change | None = None
+    failed: Change | None = None
 
 
 def read_book(folders: Sequence[str], trigger: str) -> Book:
@@ -128,17 +130,19 @@ def written(book: Book, changes: Sequence[Change], what: str, trigger: str) -> O
             trouble = str(error)
             break
     now = again(book, (change.entry.picture for change in changes), trigger)
-    clash = _clash(now, changes) if refused else None
-    words = "" if trouble else f"{count(wrote, 'caption')} written; u takes it back."
-    return Outcome(now, wrote, words, trouble or (shown(refused[0]) if refused and not clash else ""), clash)
+    alone = _alone(now, changes)
+    clash = alone if refused and alone and alone.entry.text != changes[0].entry.text else None
+    if refused and clash is None:
+        trouble = trouble or shown(refused[0])
+    failed = alone if trouble and not wrote else None
+    return Outcome(now, wrote, "" if trouble else f"{count(wrote, 'caption')} written; u takes it back.", trouble,
+                   clash, failed)  # fmt: skip
 
 
-def _clash(now: Book, changes: Sequence[Change]) -> Change | None:
-    """Where a single caption was meant: what stands there now, and what was to be."""
-    if len(changes) != 1 or (at := now.at(changes[0].entry.picture)) is None:
-        return None
-    entry = now.entries[at]
-    return Change(entry, changes[0].after) if entry.text != changes[0].entry.text else None
+def _alone(now: Book, changes: Sequence[Change]) -> Change | None:
+    """The one change there is, over what its caption says now."""
+    at = now.at(changes[0].entry.picture) if len(changes) == 1 else None
+    return Change(now.entries[at], changes[0].after) if at is not None else None
 
 
 def last_operation(book: Book) -> tuple[Captions, Operation] | None:
@@ -249,6 +253,15 @@ def typing_of(draft: Draft) -> Typing | None:
         return Typing(str(said["picture"]), None if before is None else str(before), str(said["text"]))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def without_written(draft: Draft, book: Book) -> Draft:
+    """The draft without what was being typed, where the caption says it by now."""
+    typing = typing_of(draft)
+    at = book.at(Path(typing.picture)) if typing is not None else None
+    if typing is None or at is None or book.entries[at].text != one_line(typing.text):
+        return draft
+    return with_typing(draft, None)
 
 
 # What is said.

@@ -170,8 +170,9 @@ class BulkEdit(ModalScreen[BulkAnswer]):
 
     @property
     def asked(self) -> tuple[int, str, str]:
+        kind = self.query_one("#kinds", Listing).at
         first, second = (self.query_one(name, Input).value for name in ("#first", "#second"))
-        return self.query_one("#kinds", Listing).at, first, second if BULKS[self.query_one("#kinds", Listing).at].second else ""
+        return kind, first, second if BULKS[kind].second else ""
 
     def _named(self) -> None:
         bulk = BULKS[self.query_one("#kinds", Listing).at]

@@ -57,6 +57,7 @@ class WizardJourney(Journey[Draft]):
 def steps() -> list[Step[Draft]]:
     """The steps in the order they are taken."""
     from tui.steps import ready
+    from tui.steps.captions import CaptionsScreen, captions_missing
     from tui.steps.parameters import ParametersScreen
     from tui.steps.pictures import PicturesScreen
     from tui.steps.review import ReviewScreen
@@ -65,6 +66,7 @@ def steps() -> list[Step[Draft]]:
     return [
         Step("subject", "Subject", ready.subject_missing, _screen(SubjectScreen)),
         Step("pictures", "Pictures", ready.pictures_missing, _screen(PicturesScreen)),
+        Step("captions", "Captions", captions_missing, _screen(CaptionsScreen)),
         Step("parameters", "Parameters", ready.parameters_missing, _screen(ParametersScreen)),
         Step("review", "Review", ready.review_missing, _screen(ReviewScreen)),
     ]
