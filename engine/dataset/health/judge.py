@@ -78,10 +78,10 @@ def _sharpness_faults(one: Seen, usual: float) -> Iterator[Fault]:
     value = f"sharpness {sharpness:.0f}"
     if level := _below(sharpness, limits.SHARPNESS):
         yield Fault("blur", level, "blurred", value)
-    elif sharpness < limits.SHARPNESS_SURE and share < limits.SHARPNESS_OF_SET.amber:
-        yield Fault("softer", "amber", "softer than the rest", f"{value}, the set's middle {usual:.0f}")
     elif one.measures.detail is not None and one.measures.detail < limits.DETAIL.amber:
         yield Fault("detail", "amber", "no fine detail", f"{one.measures.detail:.2f} of its sharpness left at 1024 px")
+    elif sharpness < limits.SHARPNESS_SURE and share < limits.SHARPNESS_OF_SET.amber:
+        yield Fault("softer", "amber", "softer than the rest", f"{value}, the set's middle {usual:.0f}")
 
 
 def _light_faults(measures: Measures) -> Iterator[Fault]:
