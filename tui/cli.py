@@ -95,6 +95,7 @@ def _check(parser: Parser) -> None:
     parser.add_argument("--batch", type=_positive, metavar="N", help="pictures in one step (1)")
     parser.add_argument("--repeats", type=_positive, metavar="N", help="times a picture is taken in an epoch (auto)")
     parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
+    parser.add_argument("--fetch", action="store_true", help="first fetch the small models that see more")
     _json(parser)
 
 

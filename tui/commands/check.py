@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from engine.dataset.health.figures import Health
+from engine.dataset.health.models import FETCHED, wanted_roles
 from engine.dataset.health.request import VERB, NoRoom, answer, check_run
 from engine.errors import DatasetError, shown
 from engine.plan import ClassFolder, PictureFolder, Pictures, Plan
@@ -20,6 +21,7 @@ from engine.runs.folder import RunFolder
 from engine.runs.launch import Refused, start_engine
 from engine.runs.lock import lock_holder
 from engine.runs.summary import read_summary
+from engine.vision.models import find_model, installed
 from tui.follow import Interrupts
 from tui.text import duration, plain, say, say_json
 
@@ -30,7 +32,9 @@ _INTERRUPTED = 130
 def check(asked: Namespace) -> int:
     """Has the engine look, and prints the report; exit code 1 where there is nothing to train with."""
     plan = _plan(asked)
-    run, temporary = _run_for(plan)
+    if asked.fetch:
+        _tell_licences(plan)
+    run, temporary = _run_for(plan, asked.fetch)
     try:
         start_engine(run, VERB)
         with Interrupts() as interrupts:
@@ -74,16 +78,24 @@ def _plan(asked: Namespace) -> Plan:
     return with_changes(plan, {key: value for key, value in changes.items() if value is not None})
 
 
-def _run_for(plan: Plan) -> tuple[RunFolder, Path | None]:
+def _tell_licences(plan: Plan) -> None:
+    """What will be fetched, under which licence; on stderr, so that the report stays the report."""
+    for role in wanted_roles(plan.subject.kind):
+        if installed(role) is None:
+            source = find_model(FETCHED[role], role)
+            say(f"Fetching {source.name}. {source.licence}", file=sys.stderr)
+
+
+def _run_for(plan: Plan, fetch: bool) -> tuple[RunFolder, Path | None]:
     """The check's run folder; where lorasmith's own place has no room, one that is deleted afterwards."""
     try:
-        return check_run(plan), None
+        return check_run(plan, fetch=fetch), None
     except NoRoom as error:
         try:
             temporary = Path(tempfile.mkdtemp(prefix="lorasmith-"))
         except OSError:
             raise error from None
-        return check_run(plan, temporary), temporary
+        return check_run(plan, temporary, fetch=fetch), temporary
 
 
 def _wait(run: RunFolder, interrupts: Interrupts) -> bool:

@@ -14,6 +14,7 @@ from engine.dataset.buckets import BucketRules, bucket_rules
 from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
 from engine.dataset.check_text import to_json as report_json
+from engine.dataset.health import models
 from engine.dataset.health.cache import Cache
 from engine.dataset.health.figures import Health, to_json
 from engine.dataset.health.measure import Measured, measure
@@ -35,11 +36,13 @@ _SAVE_SECONDS = 1.0
 def run(job: Job) -> None:
     """Checks the pictures of the plan in the run's job.toml; what was measured before a stop is kept for the next."""
     begun = time.monotonic()
-    plan = read_request(job.folder)
+    plan, fetch = read_request(job.folder)
     rules = CaptionRules(
         plan.captions.extension, plan.captions.prefix, plan.captions.shuffle, plan.captions.keep_tokens
     )
     dataset = scan(_folders(plan), rules, _stage(job, "reading the pictures"), decode=False)
+    if fetch:
+        models.fetch_missing(plan.subject.kind, _stage(job, "", True), job.warn)
     with Cache(home() / "cache" / "health.sqlite") as cache:
         dataset, measured, known = _measured(job, dataset, plan, cache)
         if cache.trouble:

@@ -1,9 +1,10 @@
-"""What small models see that figures do not, where their weights are on this machine. Nothing is fetched here."""
+"""What small models see that figures do not, where their weights are on this machine or are asked to be fetched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from engine.dataset.health.cache import Cache
@@ -16,8 +17,29 @@ from engine.plan import Plan
 
 if TYPE_CHECKING:
     from engine.vision.faces import FaceReader
+    from engine.vision.models import Role
 
 _BATCH = 16
+FETCHED = {"copies": "sscd", "faces": "auraface"}  # what each role is fetched as
+
+
+def wanted_roles(kind: str) -> tuple[Role, ...]:
+    """What a check of this kind of subject has a use for."""
+    return ("copies", "faces") if kind == "person" else ("copies",)
+
+
+def fetch_missing(kind: str, stage: Callable[..., None], warn: Callable[[str], None]) -> None:
+    """Brings the models that are wanted and not here; where one does not come, the check goes on without."""
+    from engine.vision.fetch import fetch_model
+    from engine.vision.models import find_model, installed
+
+    for role in wanted_roles(kind):
+        if installed(role) is None:
+            what = f"fetching {FETCHED[role]}"
+            try:
+                fetch_model(find_model(FETCHED[role], role), partial(stage, what))
+            except LorasmithError as error:
+                warn(str(error))
 
 
 def with_vectors(shots: Sequence[Shot], cache: Cache, stage: Callable[..., None]) -> tuple[list[Shot], str]:
@@ -27,8 +49,8 @@ def with_vectors(shots: Sequence[Shot], cache: Cache, stage: Callable[..., None]
     source = installed("copies")
     if source is None:
         return list(shots), (
-            "cut-outs that were also turned, recoloured or edited: the copy detector (sscd) finds those, once its "
-            "weights are on this machine; plain copies, mirrored ones and cut-outs were looked for."
+            "copies that were turned, recoloured or much edited. The copy detector sees those; `lorasmith check` "
+            "with --fetch brings it."
         )
     digests = [shot.picture.digest for shot in shots]
     rows = cache.vectors(source.name, digests)
@@ -59,8 +81,8 @@ def people(
     source = installed("faces")
     if source is None:
         return [], None, (
-            "faces, clothes and framing: they need the face reader's weights on this machine, which "
-            "`lorasmith words` fetches with your consent."
+            "faces, clothes and framing. The face reader sees those; `lorasmith check` with --fetch brings it, and "
+            "nothing that it reads of a face is kept."
         )  # fmt: skip
     try:
         from engine.vision.faces import open_faces

@@ -131,7 +131,8 @@ def people_findings(
 
 
 def _verb(what: str, number: int) -> str:
-    return what if number > 1 else what.replace("seem ", "seems ").replace("show ", "shows ", 1)
+    verb, _, rest = what.partition(" ")
+    return what if number > 1 else f"{verb}s {rest}"
 
 
 def _strangers(people: Sequence[Person | None], same_person: float) -> dict[int, float]:

@@ -16,28 +16,32 @@ from engine.runs.folder import RunFolder, create_run, home
 from engine.runs.lock import lock_holder
 
 VERB = "health"
-_HEAD = f'kind = "{VERB}"\n\n'
+_HEADS = {fetch: f'kind = "{VERB}"\nfetch = {"true" if fetch else "false"}\n\n' for fetch in (False, True)}
 
 
 class NoRoom(RunError):
     """The check's run folder cannot be made where checks are kept; elsewhere it might be."""
 
 
-def health_toml(plan: Plan) -> str:
-    """The job.toml of a check: the plan whose pictures are looked at (its folders, words, kind, resolution ...)."""
-    return _HEAD + write_plan(plan)
+def health_toml(plan: Plan, *, fetch: bool = False) -> str:
+    """The job.toml of a check: the plan whose pictures are looked at (its folders, words, kind, resolution ...).
+
+    With `fetch` the small models that see more are brought first, where they are not on this machine.
+    """
+    return _HEADS[fetch] + write_plan(plan)
 
 
-def read_request(run: RunFolder) -> Plan:
-    """The plan in a check's job.toml. PlanError where it is none."""
+def read_request(run: RunFolder) -> tuple[Plan, bool]:
+    """The plan in a check's job.toml, and whether to fetch models. PlanError where it is none."""
     try:
         text = run.job.read_text("utf-8")
         kind = tomllib.loads(text).get("kind")
     except (OSError, ValueError) as error:
         raise PlanError(f"{shown(run.job)} cannot be read as TOML ({error}): run the check again.") from error
-    if kind != VERB or not text.startswith(_HEAD):
+    fetch = next((fetch for fetch, head in _HEADS.items() if text.startswith(head)), None)
+    if kind != VERB or fetch is None:
         raise PlanError(f"{shown(run.job)} is no request for a health check: run the check again.")
-    return plan_from_text(text.removeprefix(_HEAD), run.job)
+    return plan_from_text(text.removeprefix(_HEADS[fetch]), run.job), fetch
 
 
 def checks_folder() -> Path:
@@ -45,13 +49,13 @@ def checks_folder() -> Path:
     return home() / "checks"
 
 
-def check_run(plan: Plan, parent: Path | None = None) -> RunFolder:
+def check_run(plan: Plan, parent: Path | None = None, *, fetch: bool = False) -> RunFolder:
     """A run folder for a check of this plan's pictures, ready to be started with the verb "health".
 
     The same folders get the same run folder, whose former answer goes. RunError where one is being checked at this
     moment; NoRoom (one, too) where its folder cannot be made.
     """
-    text = health_toml(plan)
+    text = health_toml(plan, fetch=fetch)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
