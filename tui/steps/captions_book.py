@@ -278,7 +278,8 @@ def problem_words(finding: Finding) -> str:
     if finding.problem == "missing":
         return "No caption: write one here, or c has a model write it."
     words = shown(finding.sentence)
-    return words[:1].upper() + words[1:]
+    more = " r puts it in front of all." if finding.problem == "trigger" else ""
+    return words[:1].upper() + words[1:] + more
 
 
 def summary_words(book: Book, left: int, words: str, *, problems_only: bool) -> str:

@@ -43,9 +43,9 @@ class Captioner(ModalScreen[CaptionPlan | None]):
 
     DEFAULT_CSS = _WINDOW.replace("NAME", "Captioner") + """
     Captioner #asks { height: 2; }
-    Captioner #models { height: 7; margin-bottom: 1; }
-    Captioner #whom { height: 2; margin-bottom: 1; }
-    Captioner #says { height: 3; margin-top: 1; }
+    Captioner #models { height: 7; }
+    Captioner #whom { height: 2; }
+    Captioner #says { height: 6; }
     """
 
     BINDINGS = [Binding("escape", "dismiss(None)", show=False), Binding("enter", "begin", show=False, priority=True)]
@@ -91,7 +91,7 @@ class Captioner(ModalScreen[CaptionPlan | None]):
     def _say(self, trouble: str = "") -> None:
         told = instruction(self.plan.subject, self.plan.class_word)
         keys = ("enter begins, tab goes on to the next, escape leaves all as it is", "muted")
-        asked = (trouble, "bad") if trouble else (f"Own instruction: {told}"[:146], "muted")
+        asked = (trouble, "bad") if trouble else (f"The kind's own instruction: {told}", "muted")
         self.query_one("#says", Said).show(keys, asked)
 
     def action_begin(self) -> None:
@@ -162,7 +162,7 @@ class BulkEdit(ModalScreen[BulkAnswer]):
 
     def on_mount(self) -> None:
         self.query_one("#kinds", Listing).fill(len(BULKS), at=self.before.kind)
-        keys = "enter goes on, and in the list below writes what it shows; escape writes nothing"
+        keys = "enter goes on; in the list below it writes; escape writes nothing"
         self.query_one("#keys", Said).show((keys, "muted"))
         self._named()
         self.query_one("#kinds").focus()
@@ -233,7 +233,7 @@ class BulkEdit(ModalScreen[BulkAnswer]):
             return f"It is done to {self.scope}, and shown here before.", "muted"
         if not self.changes:
             return f"That changes none of {self.scope}.", "warn"
-        return f"{count(len(self.changes), 'caption')} of {self.scope} would change:", "accent"
+        return f"{len(self.changes):,} of {self.scope} would change:", "accent"
 
     def action_close(self) -> None:
         self.dismiss(BulkAnswer(*self.asked))

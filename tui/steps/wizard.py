@@ -58,14 +58,19 @@ def steps() -> list[Step[Draft]]:
     """The steps in the order they are taken."""
     from tui.steps import ready
     from tui.steps.captions import CaptionsScreen, captions_missing
+    from tui.steps.class_pictures import ClassPicturesScreen, class_missing
     from tui.steps.parameters import ParametersScreen
     from tui.steps.pictures import PicturesScreen
     from tui.steps.review import ReviewScreen
     from tui.steps.subject import SubjectScreen
+    from tui.steps.words import WordsScreen
+    from tui.steps.words_said import words_missing
 
     return [
         Step("subject", "Subject", ready.subject_missing, _screen(SubjectScreen)),
         Step("pictures", "Pictures", ready.pictures_missing, _screen(PicturesScreen)),
+        Step("class", "Class", class_missing, _screen(ClassPicturesScreen)),
+        Step("words", "Words", words_missing, _screen(WordsScreen)),
         Step("captions", "Captions", captions_missing, _screen(CaptionsScreen)),
         Step("parameters", "Parameters", ready.parameters_missing, _screen(ParametersScreen)),
         Step("review", "Review", ready.review_missing, _screen(ReviewScreen)),
