@@ -61,7 +61,7 @@ def test_a_hostile_name_is_shown_without_its_escape_codes(lorasmith, tmp_path):
     assert "\\x1b[31m" in lorasmith("status", hostile).err
     folder = tmp_path / hostile
     folder.mkdir()
-    assert "\\x1b[31m" in "".join(lorasmith("check", folder).out.split())
+    assert "\\x1b[31m" in "".join(lorasmith("check", folder).err.split())
 
 
 def test_an_unforeseen_error_is_a_sentence_and_its_trace_lies_in_the_log(own_home):

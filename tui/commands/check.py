@@ -8,6 +8,7 @@ import tempfile
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from engine.dataset.health.figures import Health
 from engine.dataset.health.models import FETCHED, wanted_roles
@@ -51,7 +52,7 @@ def check(asked: Namespace) -> int:
     return 0 if health.trainable else 1
 
 
-def as_object(health: Health) -> dict[str, object]:
+def as_object(health: Health) -> dict[str, Any]:
     """The report for a program: the training's arithmetic at the top, as ever, and all of the health beside it."""
     own = {key: value for key, value in plain(health).items() if key not in {"check", "report"}}
     return health.check | {"health": own}

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import tomllib
+import unicodedata
 from pathlib import Path
 
 from engine.dataset.health.figures import Health, read_health
@@ -55,11 +56,13 @@ def check_run(plan: Plan, parent: Path | None = None, *, fetch: bool = False) ->
     The same folders get the same run folder, whose former answer goes. RunError where one is being checked at this
     moment; NoRoom (one, too) where its folder cannot be made.
     """
+    for folder in (*plan.pictures.folders, *plan.regularization.folders):
+        if any(unicodedata.category(char) in {"Cc", "Cs"} for char in folder.path):
+            raise RunError(
+                f"the folder {shown(folder.path)} has a control character in its name, or bytes that are no text, "
+                "which a plan cannot hold: rename it"
+            )
     text = health_toml(plan, fetch=fetch)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise RunError("a folder's name is not UTF-8, which a plan cannot hold: rename it") from None
     parent = checks_folder() if parent is None else parent
     name = check_name(plan)
     former = RunFolder(parent / name)
