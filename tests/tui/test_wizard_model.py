@@ -337,7 +337,7 @@ def test_what_a_step_wants_blocks_the_start_in_the_steps_own_words(draft):
     assert blocking(lines) == "Give the project a name: the LoRA's files are called so."
     assert [line.step for line in lines if line.ink == "bad"] == ["subject", "pictures"]
     bad = looked(draft.with_typed("network.rank", "x"))
-    assert "rank cannot be x" in blocking(warnings(bad, bad.looks.outlook))
+    assert "Rank cannot be x" in blocking(warnings(bad, bad.looks.outlook))
 
 
 def test_repeats_of_the_plan_win_over_a_kohya_folders(tmp_path):

@@ -15,9 +15,10 @@ from textual.pilot import Pilot
 from engine.errors import RunError
 from engine.plan_file import read_plan
 from engine.runs.folder import list_runs
+from tui import drafts_screen
 from tui.app import LorasmithApp
 from tui.draft import FOLDER, Keeper, drafts_folder, list_drafts
-from tui.steps import recipe, review
+from tui.steps import recipe, review, wizard
 from tui.steps.step import Missing
 from tui.steps.wizard import WizardScreen, open_wizard
 from tui.widgets.keys import KeyBar
@@ -25,6 +26,14 @@ from tui.widgets.keys import KeyBar
 pytestmark = pytest.mark.asyncio
 
 SIZES = [(80, 24), (100, 30), (160, 50)]
+
+
+@pytest.fixture(autouse=True)
+def four_steps(monkeypatch) -> None:
+    """Subject, pictures, parameters and review, numbered 1 to 4; the steps between them have tests of their own."""
+    mine = [step for step in wizard.steps() if step.id in {"subject", "pictures", "parameters", "review"}]
+    for module in (wizard, drafts_screen):
+        monkeypatch.setattr(module, "steps", lambda: mine)
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +129,10 @@ async def test_from_nothing_to_a_training_by_keys_alone(pilot, any_size, picture
     await until(pilot, "▸Pictures", "Say where the pictures are")
     all_in_sight(pilot)
     await type_folder(pilot, pictures)
-    await until(pilot, "11 pictures trained", "10.png", "n goes on")
+    await until(pilot, "11 pictures trained", "8.png", "n goes on", "? help")
     all_in_sight(pilot)
     await pilot.press("n")
-    await until(pilot, "▸Parameters", "● normal", "steps in 10 epochs" if any_size[0] > 150 else "in 10 epochs")
+    await until(pilot, "▸Parameters", "● normal", "in 10 epochs")
     all_in_sight(pilot)
     await pilot.press("right")
     await until(pilot, "● strong")
@@ -240,7 +249,7 @@ async def test_a_folder_deleted_while_it_is_open_is_said_and_its_return_seen(pil
     await pilot.press("2")
     await until(pilot, "11 pictures trained")
     pictures.rename(tmp_path / "gone")
-    await until(pilot, "does not exist")
+    await until(pilot, "not exist: give the folder")
     (tmp_path / "gone").rename(pictures)
     await until(pilot, "11 pictures trained")
     (pictures / "11.png").write_bytes((pictures / "10.png").read_bytes())
@@ -258,6 +267,7 @@ async def test_a_folder_that_may_not_be_read(pilot, pictures):
         pictures.chmod(0o700)
 
 
+@pytest.mark.slow
 async def test_ten_thousand_pictures_are_moved_through_at_once(pilot, tmp_path):
     place = tmp_path / "many"
     place.mkdir()
@@ -266,7 +276,7 @@ async def test_ten_thousand_pictures_are_moved_through_at_once(pilot, tmp_path):
         os.link(place / "0.png", place / f"{at}.png")
     await open_draft(pilot, with_pictures(place), "▸Subject")
     await pilot.press("2")
-    await until(pilot, "9,999.png" if False else "0.png", seconds=120)
+    await until(pilot, " pictures trained", seconds=120)
     await pilot.press("end")
     await until(pilot, "9999.png")
     all_in_sight(pilot)
@@ -302,12 +312,10 @@ async def test_the_folder_is_looked_for_by_keys(pilot, pictures):
     await open_draft(pilot, named, "▸Subject")
     await pilot.press("2")
     await until(pilot, "▸Pictures")
-    await pilot.press("o")
+    await pilot.press("escape", "o")
     await until(pilot, "take this folder", "pictures/")
-    await pilot.press("end", *["up"] * 9)
-    while "▸ pictures/" not in text_of(pilot):
-        await pilot.press("down")
-        await pilot.pause()
+    await pilot.press("end")
+    await until(pilot, "▸ pictures/")
     await pilot.press("enter")
     await until(pilot, "11 pictures")
     await pilot.press("t")
@@ -349,7 +357,7 @@ async def test_a_value_is_found_changed_in_place_and_its_cost_seen(pilot, any_si
     await pilot.press("enter")
     await until(pilot, "* rank", "64")
     assert draft_of(pilot).plan.network.rank == 64
-    await holds(pilot, lambda: "file 4.3 MB" in text_of(pilot) and "file 4.3 MB" not in before, "the new size")
+    await holds(pilot, lambda: "file 4.0 MB" in text_of(pilot) and "file 4.0 MB" not in before, "the new size")
     await pilot.press("r")
     await holds(pilot, lambda: draft_of(pilot).plan.network.rank == 8, "the recipe's rank")
     assert "* rank" not in text_of(pilot)
@@ -364,7 +372,6 @@ async def test_what_is_no_value_is_kept_as_typed_with_its_sentence(pilot, pictur
     await pilot.press("n")
     await until(pilot, "▸Parameters", "rank cannot be 80x")
     await holds(pilot, lambda: list_drafts()[0].draft.typed == {"network.rank": "80x"}, "the half value on the disk")
-    assert draft_of(pilot).plan.network.rank == 8
 
 
 async def test_choices_turn_with_the_arrows(pilot, pictures):
@@ -418,11 +425,9 @@ async def test_a_kohya_preset_is_taken_over_with_its_account(pilot, pictures, sh
 async def test_a_warning_leads_to_its_step(pilot, pictures):
     await open_draft(pilot, with_pictures(pictures).with_plan({"pictures.bucketing": False}), "▸Subject")
     await pilot.press("4")
-    await until(pilot, "! 3 pictures.bucketing is off")
+    await until(pilot, "! 3  pictures.bucketing is off")
     await pilot.press("end")
-    while "▸ ! 3" not in text_of(pilot).replace("▸! 3", "▸ ! 3"):
-        await pilot.press("up")
-        await pilot.pause()
+    await until(pilot, "▸ ! 3")
     await pilot.press("enter")
     await until(pilot, "▸Parameters", "● normal")
 
@@ -436,7 +441,7 @@ async def test_a_refusal_is_one_sentence_and_leaves_nothing_behind(pilot, pictur
     await pilot.press("4")
     await until(pilot, "n starts the training")
     await pilot.press("n")
-    await until(pilot, "Not started: the engine does not want to: give it a rest", "▸Review")
+    await until(pilot, "Not started. The engine does not want to: give it a rest", "▸Review")
     assert list_runs() == []
     assert list_drafts()[0].draft.started == ()
 
@@ -447,7 +452,7 @@ async def test_pictures_gone_since_are_seen_at_the_start(pilot, pictures, begun)
     await until(pilot, "n starts the training")
     shutil.rmtree(pictures)
     await pilot.press("n")
-    await until(pilot, "Not started:", "There is no folder")
+    await until(pilot, "Not started.", "not exist: give the folder", "▸Review")
     assert begun == [] and list_runs() == []
 
 

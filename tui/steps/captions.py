@@ -137,6 +137,8 @@ class CaptionsScreen(WizardScreen):
         self.bulk = BulkAnswer()
         self.job = JobWatch(self)
         self.changed = False
+        self.done = False
+        """Whether the captioner has finished before the person's eyes."""
         self._files = ThreadPoolExecutor(1, "captions")  # one after the other, so that an undo meets what it undoes
         self._to_show: Timer | None = None
         self._read_at = 0.0
@@ -205,13 +207,13 @@ class CaptionsScreen(WizardScreen):
 
     def on_captions_screen_read(self, message: Read) -> None:
         outcome = message.outcome
-        if not self.ready or not self.book.entries:
-            self.ready = True
-            self._restore(outcome.book)
-        self.book = outcome.book
+        first = not self.ready
+        self.book, self.ready = outcome.book, True
         self.changed = self.changed or outcome.count > 0
         self._settle(self.book)
         self._sift()
+        if first:
+            self._restore()
         if outcome.clash is not None:
             self._ask_clash(outcome.clash)
         elif outcome.trouble:
@@ -246,8 +248,7 @@ class CaptionsScreen(WizardScreen):
     def _job_words(self) -> tuple[str, str] | None:
         if said := job_words(self.job, "The captioner"):
             return said
-        facts = dict(self.job.seen.facts) if self.job.seen else {}
-        return ("The captioner has finished; read what it wrote.", "good") if facts and self.job.status else None
+        return ("The captioner has finished: read what it wrote; u takes all of it back.", "good") if self.done else None
 
     def _row(self, at: int, here: bool, width: int) -> Row:
         entry = self.book.entries[self.sight[at]]
@@ -363,14 +364,13 @@ class CaptionsScreen(WizardScreen):
         trigger = self.trigger
         self._do(lambda: written(self.book, changes, what, trigger), quiet=what.startswith(BY_HAND))
 
-    def _restore(self, book: Book) -> None:
+    def _restore(self) -> None:
         """What was being typed when the terminal went comes back into its field."""
-        self._settle(book)
         typing = typing_of(self.draft)
-        at = book.at(Path(typing.picture)) if typing is not None else None
+        at = self.book.at(Path(typing.picture)) if typing is not None else None
         if typing is not None and at is not None:
-            self.query_one("#list", Listing).fill(len(book.entries), at=at)
-            self._go_on_typing(replace(book.entries[at], text=typing.before), typing.text)
+            self.query_one("#list", Listing).go(at)
+            self._go_on_typing(replace(self.book.entries[at], text=typing.before), typing.text)
             self.call_after_refresh(self.say, "This was being typed when the terminal went: enter writes it.")
 
     def _settle(self, book: Book) -> None:
@@ -526,6 +526,7 @@ class CaptionsScreen(WizardScreen):
             return
         if self.job.run is not None and self.draft.jobs.get(KIND) != self.job.run.name:
             StepScreen.change(self, self.draft.with_job(KIND, self.job.run.name))
+        self.done = was and self.job.status == "finished" or (self.done and not self.job.alive)
         heard = dict(self.job.seen.heard).get("caption", 0) if self.job.seen else 0
         news = heard != self._written_before and time.monotonic() - self._read_at > _READ_SECONDS
         if (was and not self.job.alive) or (self.job.alive and news):

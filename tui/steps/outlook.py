@@ -20,7 +20,7 @@ from engine.dataset.scan import Dataset, Folder, scan
 from engine.errors import DatasetError, LorasmithError, shown
 from engine.estimate import Card, Estimate, base_shape, dataset_report, estimate_report, plan_shape
 from engine.plan import Plan
-from engine.plan_checks import SDXL_SIDES
+from engine.plan_finding import SDXL_SIDES
 from engine.runs.folder import home
 from tui.draft import Draft
 from tui.text import size

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from engine.dataset.check import CheckReport
 from engine.errors import shown
-from engine.plan_checks import Finding, check_plan
+from engine.plan_checks import check_plan
+from engine.plan_finding import Finding
 from tui.draft import Draft
 from tui.steps import ready, recipe
 from tui.steps.figures import figures
@@ -128,8 +129,8 @@ def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
     if outlook is not None:
         said = {line.said for line in lines}
         for trouble, step in ((outlook.base.trouble, "subject"), (outlook.trouble, "pictures")):
-            if trouble and shown(trouble) not in said:
-                lines.append(Told("✗", shown(trouble), "bad", step))
+            if trouble and _begun(shown(trouble)) not in said:
+                lines.append(Told("✗", _begun(shown(trouble)), "bad", step))
     if (report := _report(outlook)) is not None:
         bad = sum(one.severity == "error" for one in report.problems)
         if bad:
@@ -147,7 +148,12 @@ def _wanted(draft: Draft) -> list[Told]:
         ("pictures", ready.pictures_missing(draft)),
         ("parameters", ready.parameters_missing(draft)),
     )
-    return [Told("✗", shown(said), "bad", step) for step, said in asked if said]
+    return [Told("✗", _begun(shown(said)), "bad", step) for step, said in asked if said]
+
+
+def _begun(said: str) -> str:
+    """A sentence as one begins."""
+    return said[:1].upper() + said[1:]
 
 
 def _said(finding: Finding) -> str:

@@ -192,7 +192,7 @@ class ParameterTable(Vertical):
         editor.value = text
         editor.add_class("-open")
         self.screen.set_focus(editor)
-        editor.action_select_all()
+        editor.cursor_position = len(text)
 
     def accept(self) -> None:
         """Closes the editor; what was typed has been taken over, or is kept as it was typed."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from engine.dataset.buckets import Fit, fit
+from engine.dataset.buckets import BucketRules, Fit, fit
 from engine.dataset.health.figures import Health, PictureHealth
 from engine.dataset.scan import Picture
 from engine.errors import DatasetError, shown
@@ -60,12 +59,16 @@ def picture_rows(plan: Plan, outlook: Outlook | None, health: Health | None = No
     if outlook is None or outlook.dataset is None:
         return []
     report = outlook.estimate.report if outlook.estimate else None
-    held = {line.picture.path for line in report.lines if line.held_out} if report else set()
+    lines = {line.picture.path: line for line in report.lines} if report else {}
     looked = {one.path: one for one in health.pictures} if health else {}
+    out = frozenset(plan.pictures.leave_out)
     rows = []
     for picture in outlook.dataset.pictures:
         if picture.role == "train":
-            rows.append(_row(plan, outlook, picture, picture.path in held, looked))
+            line = lines.get(picture.path)
+            found = line.fit if line else _fit(picture, report.rules if report else None)
+            held = line is not None and line.held_out
+            rows.append(_row(picture, found, picture.name in out, held, looked.get(str(picture.path))))
     known = {row.path for row in rows}
     for problem in outlook.dataset.problems:
         if problem.severity == "error" and problem.path not in known and problem.path.suffix:
@@ -75,33 +78,35 @@ def picture_rows(plan: Plan, outlook: Outlook | None, health: Health | None = No
     return rows
 
 
-def _row(
-    plan: Plan, outlook: Outlook, picture: Picture, held: bool, looked: Mapping[str, PictureHealth]
-) -> PictureRow:
-    said = list(picture.notes)
-    remark, level, found = "", "", None
+def _fit(picture: Picture, rules: BucketRules | None) -> Fit | str | None:
+    """How a picture that is not trained now would be cut; why it cannot be; None while that is not known."""
     try:
-        rules = outlook.estimate.report.rules if outlook.estimate else None
-        found = fit(picture.width, picture.height, rules) if rules else None
+        return fit(picture.width, picture.height, rules) if rules else None
     except DatasetError as error:
-        said.append(str(error))
-    out = picture.name in plan.pictures.leave_out
+        return str(error)
+
+
+def _row(picture: Picture, found: Fit | str | None, out: bool, held: bool, health: PictureHealth | None) -> PictureRow:
+    said = list(picture.notes)
+    remark, level = "", ""
     state = "out" if out else "held" if held else "trained"
-    if found is None and outlook.estimate is not None and not out:
-        state, remark = "bad", "no bucket"
+    if isinstance(found, str):
+        said.append(found)
+        if not out:
+            state, remark = "bad", "no bucket"
     elif found is not None and found.scale > 1:
         remark = f"x{found.scale:.2f}"
         said.append(f"It is enlarged {found.scale:.2f} times to its bucket and will look soft.")
     if held:
         said.append("Kept out of the training, to measure the loss on a picture that was not learnt.")
-    health = looked.get(str(picture.path))
     if health is not None and health.remarks:
         remark, level = health.remarks[0], health.level or ""
         said.append(f"The health check says: {'; '.join(health.remarks)}.")
     if picture.caption:
         said.append(f"Caption: {shown(picture.caption)}")
     size = (picture.width, picture.height)
-    return PictureRow(picture.name, picture.path, state, *size, found, remark, tuple(said), level)
+    cut = None if isinstance(found, str) else found
+    return PictureRow(picture.name, picture.path, state, *size, cut, remark, tuple(said), level)
 
 
 def crop_words(row: PictureRow) -> str:

@@ -61,7 +61,7 @@ class Sentences(Board):
     def rows(self, width: int, height: int) -> Iterable[Row]:
         lines = [line for words, ink in self.said for line in sentence_lines(words, ink, width)]
         if len(lines) > height:
-            lines = [*lines[: height - 1], [("   v shows all that is said", "muted")]]
+            lines = [*lines[: height - 1], [("   v shows the rest", "muted")]]
         return lines
 
 
@@ -88,10 +88,10 @@ class PicturesScreen(WizardScreen):
 
     BINDINGS = [
         Binding("space", "toggle", "in/out", tooltip="train the picture under the cursor, or leave it out"),
-        Binding("h", "health", "health", tooltip="have each picture looked at by the engine"),
+        Binding("h", "health", "check", tooltip="have each picture looked at by the engine"),
         Binding("o", "browse", "find", tooltip="look for the folder"),
-        Binding("u", "bring", "bring", tooltip="how to bring pictures up from your own machine"),
-        Binding("v", "sentences", "all", tooltip="everything that is said of the set, or back to the table"),
+        Binding("u", "bring", "add", tooltip="how to bring pictures up from your own machine"),
+        Binding("v", "sentences", "more", tooltip="everything that is said of the set, or back to the table"),
         Binding("z", "zoom", show=False, tooltip="the picture as large as it goes, or back"),
         Binding("f", "field", show=False, tooltip="to the folder's field"),
         Binding("r", "again", show=False, tooltip="read the folder again"),
@@ -128,6 +128,7 @@ class PicturesScreen(WizardScreen):
         self.health_words = ("", "muted")
         self.watch = HealthWatch(self)
         self.all_said: list[Row] = []
+        self._known: tuple[object, ...] | None = None
         self._to_show: Timer | None = None
         self._leave = threading.Event()
 
@@ -149,11 +150,13 @@ class PicturesScreen(WizardScreen):
         return self.query_one("#table" if self.draft.plan.pictures.folders else "#folder")
 
     def on_mount(self) -> None:
+        seen = self.fresh
         super().on_mount()
         if self.draft.plan.pictures.folders:
             self.watch.read(self.draft.plan)
         self._watch_folder()
-        self.look(again=True)  # what lies there may have changed since it was seen last
+        if seen:
+            self.look(again=True)  # what lies there may have changed since
 
     def on_unmount(self) -> None:
         self.watch.leave()
@@ -165,7 +168,10 @@ class PicturesScreen(WizardScreen):
     def show(self) -> None:
         outlook = self.outlook
         named = outlook is not None and outlook.plan.pictures.folders == self.draft.plan.pictures.folders
-        self.rows = picture_rows(self.draft.plan, outlook if named else None, self.health)
+        known = (outlook if named else None, self.draft.plan.pictures.leave_out, self.health)
+        if self._known is None or any(one is not two for one, two in zip(known, self._known, strict=True)):
+            self.rows = picture_rows(self.draft.plan, known[0], self.health)
+            self._known = known
         table = self.query_one("#table", Listing)
         table.fill(len(self.rows))
         self.query_one("#summary", Said).show(self._summary(outlook if named else None))

@@ -62,7 +62,7 @@ def pictures_missing(draft: Draft) -> str:
     if outlook is None or outlook.plan.pictures.folders != draft.plan.pictures.folders:
         return next((said for one in draft.plan.pictures.folders if (said := folder_trouble(one.path))), "")
     if outlook.trouble:
-        return outlook.trouble
+        return outlook.trouble[:1].upper() + outlook.trouble[1:]
     if outlook.dataset is not None and outlook.plan.pictures == draft.plan.pictures and not outlook.trained:
         train = [one for one in outlook.dataset.pictures if one.role == "train"]
         if train and len(draft.plan.pictures.leave_out) >= len(train):

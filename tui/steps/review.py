@@ -137,7 +137,7 @@ class ReviewScreen(WizardScreen):
             return
         open_step = next((at for at in range(self.at) if self.journey.missing(at)), None)
         if open_step is not None:
-            self.say(f"{self.journey.steps[open_step].title} wants something: {self.journey.missing(open_step)}")
+            self.say(f"{open_step + 1} {self.journey.steps[open_step].title}: {self.journey.missing(open_step)}")
             return
         if trouble := blocking(self.told):
             self.say(trouble)
@@ -152,6 +152,7 @@ class ReviewScreen(WizardScreen):
         """Looks once more at what may have changed on the disk, then makes the run and starts its engine."""
         try:
             outlook = look(draft, None, self.way.card, lambda done, total: None)
+            draft.looks.outlook = outlook
             if trouble := blocking(warnings(draft, outlook)):
                 raise PlanError(trouble)
             run = begin_run(draft)
@@ -164,7 +165,7 @@ class ReviewScreen(WizardScreen):
     def on_review_screen_begun(self, message: Begun) -> None:
         self.beginning = False
         if message.run is None:
-            self.say(f"Not started: {message.trouble}")
+            self.say(f"Not started. {message.trouble[:1].upper()}{message.trouble[1:]}")
             return
         self.said = ""
         passed = tuple(dict.fromkeys((*self.draft.passed, "review")))

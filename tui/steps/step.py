@@ -104,10 +104,10 @@ class Rail(Board):
 
 
 class Missing(Board):
-    """Says what is still missing, or that the step is complete; a long sentence takes a second line."""
+    """Says what is still missing, or that the step is complete; a long sentence takes more lines."""
 
     DEFAULT_CSS = """
-    Missing { height: auto; max-height: 2; dock: bottom; margin-bottom: 1; }
+    Missing { height: auto; max-height: 3; dock: bottom; margin-bottom: 1; }
     """
 
     def __init__(self) -> None:
