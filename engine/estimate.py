@@ -20,7 +20,7 @@ from engine.dataset.captions import CaptionRules
 from engine.dataset.check import CheckReport, check_dataset
 from engine.dataset.scan import Dataset, Folder, scan
 from engine.plan import Plan, effective_rate, learning_rate
-from engine.plan_checks import DEMO_NATIVE, DEMO_STEP
+from engine.plan_finding import DEMO_NATIVE, DEMO_STEP
 from engine.sizes import LoraSize, lora_size
 
 GIB = 2**30

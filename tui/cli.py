@@ -275,7 +275,7 @@ def _weighted(text: str) -> tuple[Path, float]:
 
 
 def _side(text: str) -> int:
-    from engine.plan_checks import SDXL_SIDES
+    from engine.plan_finding import SDXL_SIDES
 
     least, most = SDXL_SIDES
     if not text.isdecimal() or not least <= int(text) <= most:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.plan import ClassFolder, Network, PictureFolder, Plan
-from engine.plan_checks import Finding, check_plan, errors_in
+from engine.plan_checks import check_plan, errors_in
 from engine.plan_file import with_changes
+from engine.plan_finding import Finding
 
 
 @pytest.fixture

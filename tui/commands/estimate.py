@@ -9,8 +9,9 @@ from engine.dataset.check import CheckReport
 from engine.errors import shown
 from engine.estimate import Card, Estimate, Memory, cards, estimate_plan
 from engine.plan import Plan
-from engine.plan_checks import Finding, check_plan
+from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, read_plan
+from engine.plan_finding import Finding
 from tui.text import count, duration, plain, say, say_json, size
 
 _LABEL = 10

@@ -9,8 +9,9 @@ from pathlib import Path
 from engine.errors import LorasmithError, PlanError, shown
 from engine.files import write_atomic
 from engine.plan import Plan
-from engine.plan_checks import Finding, check_plan
+from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, plan_from_text, write_plan
+from engine.plan_finding import Finding
 from tui.text import home_path, plain, say, say_json
 
 

@@ -26,7 +26,7 @@ from engine.errors import BaseModelError, DatasetError, RunError, shown
 from engine.estimate import NATIVE_RESOLUTION, base_shape
 from engine.files import write_atomic
 from engine.plan import Plan
-from engine.plan_checks import DEMO_STEP
+from engine.plan_finding import DEMO_STEP
 from engine.runs.folder import home
 from engine.runs.job import Job, Stopped
 
