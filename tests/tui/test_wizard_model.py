@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from engine.base.download_job import STAGE, job_text
 from engine.demo import demo_plan
 from engine.plan import KINDS, PictureFolder, Plan
 from engine.plan_file import write_plan
 from engine.plan_values import value_of
 from engine.presets import load_preset
+from engine.runs.folder import create_run
+from engine.runs.summary import read_summary
 from tui.draft import FOLDER, Draft
 from tui.steps import ready, recipe, table
 from tui.steps.bring import upload
+from tui.steps.download import download_words
 from tui.steps.figures import brief, figures
 from tui.steps.form import complete
 from tui.steps.outlook import base_facts, look
@@ -303,6 +307,19 @@ def test_a_path_is_completed_as_in_a_shell(tmp_path):
     assert complete(f"{tmp_path}/dol", (".zip",)) == f"{tmp_path}/dolls.zip"
     assert complete(f"{tmp_path}/dol") is None
     assert complete(f"{tmp_path}/x") is None and complete("/nowhere/x") is None
+
+
+# The download.
+
+
+def test_a_download_is_told_with_its_bar_and_its_time():
+    summary = read_summary(create_run("download-x", job_text("a/b"), kind="download"))
+    half = replace(summary, status="running", stage=STAGE, stage_done=3450, stage_total=6900, started=1000.0)
+    words, _ = download_words(half, now=1600.0) or ("", "")
+    assert words == "██████████·········· 3.5 of 6.9 GB, about 10 min left. It goes on if you leave."
+    died, ink = download_words(replace(summary, status="failed", reason="no network.")) or ("", "")
+    assert died == "The download stopped: no network. d goes on with it." and ink == "bad"
+    assert download_words(replace(summary, status="finished")) is None
 
 
 # The figures and the review.

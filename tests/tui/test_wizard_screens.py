@@ -215,6 +215,19 @@ async def test_a_base_half_typed_is_kept_and_the_list_still_chooses(pilot):
     assert pilot.app.screen.query_one("#other").value == "/nowhere/x"
 
 
+async def test_a_base_is_downloaded_by_a_job_that_the_screen_only_watches(pilot, monkeypatch):
+    from tui.steps import download
+
+    asked = []
+    monkeypatch.setattr(download, "start_engine", lambda run, verb: asked.append((run.job.read_text(), verb)))
+    await open_draft(pilot, recipe.new_draft().with_text("output.name", "dog"), "▸Subject")
+    await until(pilot, "Not here yet: about 6.9 GB", "d download")
+    await pilot.press("d")
+    await holds(pilot, lambda: asked, "the job")
+    assert 'repo = "stabilityai/stable-diffusion-xl-base-1.0"' in asked[0][0] and asked[0][1] == "download"
+    await holds(pilot, lambda: draft_of(pilot).jobs.get("download") == list_runs()[0].name, "the job's name kept")
+
+
 async def test_a_folder_is_read_when_its_field_is_left_not_at_each_letter(pilot, pictures):
     await open_draft(pilot, with_pictures(pictures), "▸Subject")
     await pilot.press("2")
