@@ -302,7 +302,7 @@ def _said_plainly(repo: str) -> Iterator[None]:
         ) from error
     except OfflineModeIsEnabled as error:
         raise BaseModelError(
-            f"{name} is not on this machine and HF_HUB_OFFLINE forbids downloads; unset it, or give the path of what is here."
+            f"{name} is not on this machine and HF_HUB_OFFLINE forbids downloads; unset it, or give a path here."
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "an error"
