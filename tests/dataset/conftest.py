@@ -26,3 +26,12 @@ def photograph() -> Photograph:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def backgrounds() -> Path:
+    """Debian's mate-backgrounds: photographs up to 17.9 megapixels, and transparent pictures."""
+    folder = Path("/usr/share/backgrounds/mate")
+    if not folder.is_dir():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Debian's package mate-backgrounds")
+    return folder

@@ -114,6 +114,20 @@ def test_the_reference_sets_are_judged_as_a_person_would(shared_data: Path) -> N
     assert checks["teapot"] == few | {"small": "amber", "megapixels": "note"}  # one of 703 pixels
 
 
+def test_large_photographs_of_other_shapes(backgrounds: Path) -> None:
+    health = checked(plan_of(backgrounds / "nature"))
+    assert len(health.pictures) == 12 and health.copies == ()
+    assert {one.level for one in health.pictures} == {None}, [one.remarks for one in health.pictures]
+    assert {finding.check for finding in health.findings} == {"missing", "megapixels"}
+    # One photograph in three sizes, the largest of 17.9 megapixels; and transparent drawings on white.
+    abstract = checked(plan_of(backgrounds / "abstract"))
+    assert [(group.keep, group.how) for group in abstract.copies] == [
+        ("Elephants_5640x3172.jpg", ("the same shot", "the same shot"))
+    ]
+    assert set(found(abstract, "blank").pictures) >= {"Flow.png", "Silk.png", "Waves.png"}
+    assert "transparent; flattened" in " ".join(" ".join(abstract.report).split())
+
+
 def test_copies_are_grouped_and_can_be_set_aside(pictures: Path) -> None:
     with Image.open(pictures / "duck_toy-00.jpg") as image:
         image.save(pictures / "again.jpg", quality=60)
