@@ -87,6 +87,8 @@ class LorasmithApp(App[None]):
         self.look_seconds = look_seconds
         self.watched = run
         """The run that was looked at last, for what is printed after leaving."""
+        self.drafted = ""
+        """The draft that was worked on last, for the same."""
         self.trouble: Exception | None = None
         """What ended the app where nobody foresaw it."""
         if ascii_only:

@@ -168,7 +168,9 @@ def _after(app: LorasmithApp, log: Path) -> int:
         if run is not None and lock_holder(run) is not None:
             say(f"{shown(run.name)} goes on all the same: `lorasmith` returns to it.", file=sys.stderr)
         return code
-    if run is not None:
+    if app.drafted and app.current_mode == "plan":
+        say(f"The draft {shown(app.drafted)} is kept as it is; `lorasmith` goes on with it.")
+    elif run is not None:
         with contextlib.suppress(RunError):  # gone meanwhile: the screen has said so
             _say_farewell(run)
     return 0

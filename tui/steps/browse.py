@@ -95,7 +95,7 @@ class Browse(ModalScreen[str | None]):
             yield Said(id="keys", indent=0)
 
     def on_mount(self) -> None:
-        said = "enter opens a folder, t takes the one that is open, left goes up, escape leaves"
+        said = "enter opens, t takes the open folder, left goes up, escape closes"
         self.query_one("#keys", Said).show((said, "muted"))
         self.query_one(Listing).focus()
         self._list(self.place.path)

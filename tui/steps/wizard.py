@@ -173,6 +173,8 @@ class WizardScreen(StepScreen[Draft]):
 
     def _save(self) -> None:
         keeper = self.way.keeper
+        if self._to_save is not None:
+            self.house.drafted = self.draft.name
         before = keeper.trouble
         super()._save()
         if keeper.notice:
