@@ -43,7 +43,7 @@ from tui.steps.captions_book import (
     sifted,
     summary_words,
     taken_back,
-    typing_of,
+    typings,
     with_typing,
     without_written,
     written,
@@ -107,6 +107,8 @@ class CaptionsScreen(WizardScreen):
     CaptionsScreen #job { height: 2; margin-top: 1; }
     CaptionsScreen.-wide #side { width: 45%; }
     CaptionsScreen.-wide CaptionArea { height: 10; }
+    CaptionsScreen.-empty #summary { height: 4; }
+    CaptionsScreen.-empty #middle { display: none; }
     CaptionsScreen.-zoom #texts { display: none; }
     CaptionsScreen.-zoom #side { width: 1fr; }
     """
@@ -171,8 +173,8 @@ class CaptionsScreen(WizardScreen):
         self._finish_typing()
         self.job.leave()
         self._files.shutdown(wait=True)  # a caption that was left a moment ago is still being written
-        if (typing := typing_of(self.draft)) is not None and self.book.at(Path(typing.picture)) is not None:
-            self.journey.draft = without_written(self.draft, again(self.book, [Path(typing.picture)], self.trigger))
+        if typed := [Path(picture) for picture in typings(self.draft)]:
+            self.journey.draft = without_written(self.draft, again(self.book, typed, self.trigger))
             self.journey.save(self.draft)
         if self.changed:
             self.draft.looks.outlook = None  # what was found out rests on other captions
@@ -217,8 +219,6 @@ class CaptionsScreen(WizardScreen):
         if outcome.clash is not None:
             self._ask_clash(outcome.clash)
         elif outcome.trouble:
-            if outcome.failed is not None:
-                self._go_on_typing(outcome.failed.entry, outcome.failed.after)
             self.say(outcome.trouble)
         elif outcome.words and not message.quiet:
             self._inform(outcome.words)
@@ -236,6 +236,7 @@ class CaptionsScreen(WizardScreen):
 
     def _summary(self) -> None:
         summary = self.query_one("#summary", Said)
+        self.set_class(self.ready and not self.book.entries, "-empty")
         if not self.ready:
             summary.show(("reading the captions…", "accent"))
         elif not self.book.entries:
@@ -248,7 +249,7 @@ class CaptionsScreen(WizardScreen):
     def _job_words(self) -> tuple[str, str] | None:
         if said := job_words(self.job, "The captioner"):
             return said
-        return ("The captioner has finished: read what it wrote; u takes all of it back.", "good") if self.done else None
+        return ("The captioner has finished: read what it wrote; u takes it back.", "good") if self.done else None
 
     def _row(self, at: int, here: bool, width: int) -> Row:
         entry = self.book.entries[self.sight[at]]
@@ -278,9 +279,11 @@ class CaptionsScreen(WizardScreen):
 
     def _enter(self, entry: Entry | None) -> None:
         """Puts an entry's text into the field and its picture beside it."""
+        typing = typings(self.draft).get(str(entry.picture)) if entry is not None else None
+        if entry is not None and typing is not None:
+            entry = replace(entry, text=typing.before)
         self.entry = entry
-        text = entry.text or "" if entry is not None else ""
-        self._fill(text)
+        self._fill(typing.text if typing is not None else (entry.text or "" if entry is not None else ""))
         self._about()
         if self._to_show is not None:
             self._to_show.stop()
@@ -324,8 +327,9 @@ class CaptionsScreen(WizardScreen):
         if self.entry is None:
             return
         text = self.area.text
-        typing = Typing(str(self.entry.picture), self.entry.text, text) if text != (self.entry.text or "") else None
-        StepScreen.change(self, with_typing(self.draft, typing))
+        picture = str(self.entry.picture)
+        typing = Typing(picture, self.entry.text, text) if text != (self.entry.text or "") else None
+        StepScreen.change(self, with_typing(self.draft, picture, typing))
         self._about()
 
     def on_caption_area_done(self, message: CaptionArea.Done) -> None:
@@ -358,7 +362,7 @@ class CaptionsScreen(WizardScreen):
         if after != (entry.text or ""):
             self._write([Change(entry, after)], f"{BY_HAND} {entry.name}")
         else:
-            StepScreen.change(self, with_typing(self.draft, None))
+            StepScreen.change(self, with_typing(self.draft, str(entry.picture), None))
 
     def _write(self, changes: list[Change], what: str) -> None:
         trigger = self.trigger
@@ -366,11 +370,12 @@ class CaptionsScreen(WizardScreen):
 
     def _restore(self) -> None:
         """What was being typed when the terminal went comes back into its field."""
-        typing = typing_of(self.draft)
-        at = self.book.at(Path(typing.picture)) if typing is not None else None
-        if typing is not None and at is not None:
-            self.query_one("#list", Listing).go(at)
-            self._go_on_typing(replace(self.book.entries[at], text=typing.before), typing.text)
+        found = [at for picture in typings(self.draft) if (at := self.book.at(Path(picture))) is not None]
+        if found:
+            self.query_one("#list", Listing).go(found[0])
+            self._enter(self.under)
+            self.area.move_cursor(self.area.document.end)
+            self.set_focus(self.area)
             self.call_after_refresh(self.say, "This was being typed when the terminal went: enter writes it.")
 
     def _settle(self, book: Book) -> None:
@@ -379,12 +384,11 @@ class CaptionsScreen(WizardScreen):
 
     def _go_on_typing(self, entry: Entry, text: str) -> None:
         """Puts into the field what is not written yet, over what the caption says now."""
-        self.entry = entry
-        self._fill(text)
+        typing = Typing(str(entry.picture), entry.text, text)
+        StepScreen.change(self, with_typing(self.draft, str(entry.picture), typing))
+        self._enter(entry)
         self.area.move_cursor(self.area.document.end)
         self.set_focus(self.area)
-        self._about()
-        self._show_picture()
 
     @work
     async def _ask_clash(self, clash: Change) -> None:
@@ -401,8 +405,7 @@ class CaptionsScreen(WizardScreen):
         if answer == "mine":
             self._write([clash], f"{BY_HAND} {clash.entry.name}")
         elif answer == "theirs":
-            StepScreen.change(self, with_typing(self.draft, None))
-            self.entry = clash.entry
+            StepScreen.change(self, with_typing(self.draft, str(clash.entry.picture), None))
             self._sift()
         else:
             self._go_on_typing(clash.entry, clash.after)

@@ -50,8 +50,7 @@ class Book:
 class Outcome:
     """What became of an edit: the book as it is now, how many captions were written, and what is to be said.
 
-    Of an edit of a single caption: `clash`, where somebody else changed it meanwhile and it was not written, and
-    `failed`, where it could not be.
+    `clash` is the caption of an edit of one that somebody else changed meanwhile, and that was not written.
     """
 
     book: Book
@@ -59,7 +58,6 @@ class Outcome:
     words: str = ""
     trouble: str = ""
     clash: Change | None = None
-    failed: Change | None = None
 
 
 def read_book(folders: Sequence[str], trigger: str) -> Book:
@@ -117,11 +115,11 @@ def one_line(text: str) -> str:
 
 def written(book: Book, changes: Sequence[Change], what: str, trigger: str) -> Outcome:
     """Writes changes as one operation a folder; every caption that somebody else changed since stays."""
-    wrote, refused, trouble = 0, [], ""
+    wrote, refused, trouble = 0, [], _gone(changes)
     for part in book.parts:
         own = [change for change in changes if book.part_of(change.entry) is part]
         try:
-            if own:
+            if own and not trouble:
                 check_writable(replace(part, entries=tuple(change.entry for change in own)))
                 done = write_changes(part, own, what)
                 wrote += done.count
@@ -134,9 +132,14 @@ def written(book: Book, changes: Sequence[Change], what: str, trigger: str) -> O
     clash = alone if refused and alone and alone.entry.text != changes[0].entry.text else None
     if refused and clash is None:
         trouble = trouble or shown(refused[0])
-    failed = alone if trouble and not wrote else None
-    return Outcome(now, wrote, "" if trouble else f"{count(wrote, 'caption')} written; u takes it back.", trouble,
-                   clash, failed)  # fmt: skip
+    words = "" if trouble else f"{count(wrote, 'caption')} written; u takes it back."
+    return Outcome(now, wrote, words, trouble, clash)
+
+
+def _gone(changes: Sequence[Change]) -> str:
+    """That a picture is no longer there, and so nothing is to be written for it."""
+    gone = next((change.entry.name for change in changes if not change.entry.picture.exists()), "")
+    return f"{shown(gone)} is no longer there, so nothing was written: g reads the folder again." if gone else ""
 
 
 def _alone(now: Book, changes: Sequence[Change]) -> Change | None:
@@ -237,31 +240,37 @@ class Typing:
     text: str
 
 
-def with_typing(draft: Draft, typing: Typing | None) -> Draft:
-    """The draft that remembers it, so that a terminal that dies loses nothing of it."""
+def with_typing(draft: Draft, picture: str, typing: Typing | None) -> Draft:
+    """The draft that remembers it, so that a terminal that dies loses nothing of it; None forgets it."""
+    key = f"{TYPING}:{picture}"
     if typing is None:
-        return draft.without_typed(TYPING) if TYPING in draft.typed else draft
-    said = {"picture": typing.picture, "before": typing.before, "text": typing.text}
-    return draft.with_typed(TYPING, json.dumps(said, ensure_ascii=False))
+        return draft.without_typed(key) if key in draft.typed else draft
+    return draft.with_typed(key, json.dumps({"before": typing.before, "text": typing.text}, ensure_ascii=False))
 
 
-def typing_of(draft: Draft) -> Typing | None:
-    """What was being typed when the draft was saved last."""
-    try:
-        said = json.loads(draft.typed.get(TYPING, ""))
-        before = said["before"]
-        return Typing(str(said["picture"]), None if before is None else str(before), str(said["text"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+def typings(draft: Draft) -> dict[str, Typing]:
+    """What is typed and not written, by picture."""
+    found = {}
+    for key, text in draft.typed.items():
+        mark, _, picture = key.partition(":")
+        if mark != TYPING:
+            continue
+        try:
+            said = json.loads(text)
+            before = said["before"]
+            found[picture] = Typing(picture, None if before is None else str(before), str(said["text"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # changed by hand into something else
+    return found
 
 
 def without_written(draft: Draft, book: Book) -> Draft:
-    """The draft without what was being typed, where the caption says it by now."""
-    typing = typing_of(draft)
-    at = book.at(Path(typing.picture)) if typing is not None else None
-    if typing is None or at is None or book.entries[at].text != one_line(typing.text):
-        return draft
-    return with_typing(draft, None)
+    """The draft without what was being typed where the caption says it by now."""
+    for picture, typing in typings(draft).items():
+        at = book.at(Path(picture))
+        if at is not None and (book.entries[at].text or "") == one_line(typing.text):
+            draft = with_typing(draft, picture, None)
+    return draft
 
 
 # What is said.
