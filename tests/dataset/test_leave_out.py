@@ -9,10 +9,13 @@ import pytest
 from PIL import Image
 
 from engine.dataset.captions import CaptionRules
+from engine.dataset.health import job as health_job
+from engine.dataset.health.request import answer, check_run
 from engine.dataset.scan import Folder, scan
 from engine.estimate import plan_report
-from engine.plan import PictureFolder, Pictures, Plan
+from engine.plan import BaseChoice, PictureFolder, Pictures, Plan
 from engine.plan_file import plan_from_text, write_plan
+from engine.runs.job import OK, run_job
 
 
 @pytest.fixture
@@ -59,3 +62,10 @@ def test_a_report_that_raises_ends_the_scan(folder: Path):
 
     with pytest.raises(InterruptedError):
         scan([Folder(folder)], CaptionRules(), enough)
+
+
+def test_the_health_check_passes_over_them_too(folder: Path):
+    pictures = Pictures(folders=(PictureFolder(str(folder)),), leave_out=("a.png",))
+    run = check_run(Plan(pictures=pictures, base=BaseChoice(model="demo")))
+    assert run_job(run, health_job.run, verb="health") == OK
+    assert [one.name for one in answer(run).pictures] == ["b.png", "more/c.png"]

@@ -93,6 +93,11 @@ def test_a_folder_that_is_none_is_one_sentence(text, said, tmp_path):
     assert said in ready.pictures_missing(draft)
 
 
+def test_a_folder_that_may_not_be_read_is_said(folder, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root, as whom tests may run, may read everything
+    assert "cannot be read: give this user the right" in ready.folder_trouble(str(folder))
+
+
 def test_a_folder_typed_but_not_taken_says_what_to_press(folder):
     assert ready.pictures_missing(recipe.new_draft().with_typed(FOLDER, str(folder))) == "Enter reads this folder."
 

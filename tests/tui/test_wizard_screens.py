@@ -269,17 +269,6 @@ async def test_a_folder_deleted_while_it_is_open_is_said_and_its_return_seen(pil
     await until(pilot, "12 pictures trained")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-async def test_a_folder_that_may_not_be_read(pilot, pictures):
-    pictures.chmod(0)
-    try:
-        await open_draft(pilot, with_pictures(pictures), "▸Subject")
-        await pilot.press("2")
-        await until(pilot, "cannot be read")
-    finally:
-        pictures.chmod(0o700)
-
-
 @pytest.mark.slow
 async def test_ten_thousand_pictures_are_moved_through_at_once(pilot, tmp_path):
     place = tmp_path / "many"

@@ -126,7 +126,7 @@ class PicturesScreen(WizardScreen):
         self.rows: list[PictureRow] = []
         self.health: Health | None = None
         self.health_words = ("", "muted")
-        self.watch = HealthWatch(self)
+        self.checking = HealthWatch(self)
         self.all_said: list[Row] = []
         self._known: tuple[object, ...] | None = None
         self._to_show: Timer | None = None
@@ -153,13 +153,13 @@ class PicturesScreen(WizardScreen):
         seen = self.fresh
         super().on_mount()
         if self.draft.plan.pictures.folders:
-            self.watch.read(self.draft.plan)
+            self.checking.read(self.draft.plan)
         self._watch_folder()
         if seen:
             self.look(again=True)  # what lies there may have changed since
 
     def on_unmount(self) -> None:
-        self.watch.leave()
+        self.checking.leave()
         self._leave.set()
         super().on_unmount()
 
@@ -283,7 +283,7 @@ class PicturesScreen(WizardScreen):
             return
         self.health, self.health_words = None, ("", "muted")
         self.change(draft.without_typed(FOLDER))
-        self.watch.read(draft.plan)
+        self.checking.read(draft.plan)
 
     @work(thread=True, exclusive=True, group="folder", exit_on_error=False)
     def _watch_folder(self) -> None:
@@ -370,11 +370,11 @@ class PicturesScreen(WizardScreen):
 
     def action_health(self) -> None:
         self.health_words = ("The check begins…", "accent")
-        self.watch.begin(self.draft.plan)
+        self.checking.begin(self.draft.plan)
         self.show()
 
     def on_health_watch_told(self, message: HealthWatch.Told) -> None:
-        if message.name != self.watch.name:
+        if message.name != self.checking.name:
             return
         if message.health is not None:
             self.health, self.health_words = message.health, ("", "muted")

@@ -40,7 +40,8 @@ def run(job: Job) -> None:
     rules = CaptionRules(
         plan.captions.extension, plan.captions.prefix, plan.captions.shuffle, plan.captions.keep_tokens
     )
-    dataset = scan(_folders(plan), rules, _stage(job, "reading the pictures"), decode=False)
+    counted = _stage(job, "reading the pictures")
+    dataset = scan(_folders(plan), rules, counted, decode=False, leave_out=plan.pictures.leave_out)
     if fetch:
         models.fetch_missing(plan.subject.kind, _stage(job, "", True), job.warn)
     with Cache(home() / "cache" / "health.sqlite") as cache:
