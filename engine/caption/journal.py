@@ -153,7 +153,7 @@ def operations(root: Path) -> list[Operation]:
 def written_by(root: Path, run: str) -> set[str]:
     """The captions (relative to the folder) that a run has written and that nobody took back."""
     root = root.resolve()
-    return {entry["file"] for one in operations(root) if one.run == run for entry in _entries(one.path)}
+    return _there(root, [entry for one in operations(root) if one.run == run for entry in _entries(one.path)])
 
 
 def undo(root: Path) -> Undone:
@@ -224,6 +224,22 @@ def _restore(root: Path, entry: dict) -> str:
     return "restored"
 
 
+def _there(root: Path, entries: Iterable[dict]) -> set[str]:
+    """The captions of a journal that no longer say what they said before.
+
+    The journal is written first: a full disk or a kill leaves lines of captions that were never written.
+    """
+    there = set()
+    for entry in _first_and_last(entries):
+        try:
+            now = _content(root / entry["file"])
+        except OSError:
+            now = b""  # no longer a file: somebody has been here since
+        if now != _former(entry) or (now is not None and hashlib.sha256(now).hexdigest() in entry["ours"]):
+            there.add(str(entry["file"]))
+    return there
+
+
 def _first_and_last(entries: Iterable[dict]) -> list[dict]:
     """One entry a caption: what it said before the operation, and everything the operation wrote there."""
     whole: dict[str, dict] = {}
@@ -241,7 +257,9 @@ def _opened(root: Path, what: str, run: str) -> tuple[Operation, int, set[str]]:
     if run and last and last[0].run == run:
         handle = os.open(last[0].path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         _lock(handle, root)
-        return last[0], handle, {entry["file"] for entry in _entries(last[0].path)}
+        if not last[0].path.read_bytes().endswith(b"\n"):
+            _append(handle, b"\n")  # ends a line of which the disk took half
+        return last[0], handle, _there(root, _entries(last[0].path))
     number = 1 + max((int(path.name[:6]) for path in taken), default=0)
     while True:
         path = folder / f"{number:06d}.jsonl"

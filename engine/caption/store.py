@@ -5,6 +5,7 @@ Light: a thousand captions are read and edited without any model.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -162,10 +163,13 @@ def write_with(journal: Journal, changes: Sequence[Change], *, whole: bool = Fal
     try:
         refused += journal.write(writes)
     except OSError as error:
-        count = len(_done(journal, changes))
+        room = "make room there"
+        advice = {errno.ENOSPC: room, errno.EDQUOT: room, errno.ENOENT: "bring that folder back"}
+        # A job writes batch by batch, so that the count of one batch would say nothing.
+        kept = "what was written" if whole else f"{len(_done(journal, changes))} of {len(writes)} were, and"
         raise CaptionError(
-            f"a caption in {shown(journal.root)} cannot be written ({error.strerror}); {count} of {len(writes)} were, "
-            "and are kept: make room there, or see whose files these are."
+            f"a caption in {shown(journal.root)} cannot be written ({error.strerror}); {kept} "
+            f"{'is' if whole else 'are'} kept: {advice.get(error.errno or 0, 'see whose files these are')}."
         ) from error
     return Written(_done(journal, changes), tuple(refused))
 

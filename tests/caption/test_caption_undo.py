@@ -124,6 +124,27 @@ def test_one_run_is_one_undo_also_when_it_was_resumed(pictures):
     assert written_by(folder, "/runs/one") == set()
 
 
+def test_what_a_full_disk_or_a_kill_kept_from_being_written_is_not_taken_for_written(pictures, monkeypatch):
+    folder = pictures({"a.jpg": "old", "b.jpg": None, "c.jpg": None})
+    first, *others = read_captions(folder).entries
+    with begin(folder, "captions by blip", run="/runs/one") as log:
+        write_with(log, [Change(first, "of a")], whole=True)
+    with monkeypatch.context() as patched, pytest.raises(CaptionError, match="what was written is kept: make room"):
+        def full(path: Path, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+        patched.setattr(journal, "put", full)
+        with begin(folder, "captions by blip", run="/runs/one") as log:
+            write_with(log, [Change(entry, "of it") for entry in others], whole=True)
+    assert written_by(folder, "/runs/one") == {"a.txt"}, "the others are still to be written"
+    with operations(folder)[0].path.open("ab") as torn:
+        torn.write(b'{"file": "b.t')  # a kill in the middle of a line
+    with begin(folder, "captions by blip", run="/runs/one") as log:
+        write_with(log, [Change(entry, "of it") for entry in others], whole=True)
+    assert written_by(folder, "/runs/one") == {"a.txt", "b.txt", "c.txt"}
+    assert undo(folder).restored == 3 and content(folder) == {"a.txt": b"old"}
+
+
 def test_an_undo_waits_for_the_job_that_is_writing(pictures):
     folder = pictures({"a.jpg": None})
     with begin(folder, "captions by blip") as log:
