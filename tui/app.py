@@ -147,6 +147,11 @@ class LorasmithApp(App[None]):
 
     # Keys and commands.
 
+    def get_key_display(self, binding: Binding) -> str:
+        """The name of a key, in letters where there are only those."""
+        shown = super().get_key_display(binding)
+        return "enter" if self.ascii_only and shown == "⏎" else shown
+
     def action_leave(self) -> None:
         self.exit()
 

@@ -67,7 +67,7 @@ def plan_lines(draft: Draft, outlook: Outlook | None) -> list[Told]:
     lines.append(Told("recipe", f"{dial}; {recipe.recipe_words(draft)}", step="parameters"))
     if changed:
         lines.append(Told("", f"changed by you: {changed}", "accent", "parameters"))
-    lines += [Told(one.word, one.said, one.ink) for one in figures(plan, outlook)]
+    lines += [Told(one.word, one.said, one.ink, "parameters") for one in figures(plan, outlook)]
     return lines
 
 

@@ -100,7 +100,7 @@ class ParametersScreen(WizardScreen):
     BINDINGS = [
         Binding("a", "table", "all values", tooltip="the table of everything, or back to the dial"),
         Binding("slash", "filter", "find", key_display="/", tooltip="the table: type a part of what you look for"),
-        Binding("r", "reset", "recipe's", tooltip="the table: take the recipe's value again"),
+        Binding("r", "reset", "reset", tooltip="the table: take the recipe's value again"),
         Binding("o", "open", "open", tooltip="open a recipe: a plan (.toml), or a preset of kohya's GUI (.json)"),
         Binding("w", "write", "write", tooltip="write this recipe to a file, without pictures and words"),
     ]
@@ -162,7 +162,9 @@ class ParametersScreen(WizardScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in {"filter", "reset"}:
             return self.in_table and not self.typing
-        if action in {"table", "open", "write"}:
+        if action in {"open", "write"}:
+            return not self.typing and not self.in_table
+        if action == "table":
             return not self.typing
         return super().check_action(action, parameters)
 

@@ -78,7 +78,8 @@ def card_sentence(cards: tuple[Card, ...] | None) -> tuple[str, str]:
     free = (card.total - card.used) / 1e9
     more = f" (and {len(cards) - 1} more)" if len(cards) > 1 else ""
     fits = card_for(card.total / 1e9).fits
-    text = f"{shown(card.name)}{more}, {card.total / 1e9:.0f} GB, {free:.0f} GB free: {fits}."
+    name = shown(card.name).removeprefix("NVIDIA ").removeprefix("GeForce ")
+    text = f"{name}{more}, {card.total / 1e9:.0f} GB, {free:.0f} GB free: {fits}."
     if free < 0.5 * card.total / 1e9:
         return f"{text} Another program holds much of it.", "warn"
     return text, "plain"
