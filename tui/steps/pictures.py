@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,47 +30,17 @@ from tui.steps.picture_health import HealthWatch
 from tui.steps.picture_rows import PictureRow, advice, crop_words, other_words, picture_rows, summary_words
 from tui.steps.preview import Preview
 from tui.steps.ready import folder_trouble
+from tui.steps.sentences import Sentences, sentence_lines
 from tui.steps.step import Journey
 from tui.steps.wizard import WizardScreen
 from tui.text import home_path
 from tui.watch.boards import wrap
-from tui.widgets.board import Board, Row, text_width
+from tui.widgets.board import Row, text_width
 from tui.widgets.listing import Listing
 
 _WATCH_SECONDS = 2.0
 _SHOW_SECONDS = 0.08  # of quiet before the picture under the cursor is drawn
 _INK = {"red": "bad", "amber": "warn", "note": "muted"}
-
-
-class Sentences(Board):
-    """What is to be said of the set, as much as there is room for; the rest with v."""
-
-    DEFAULT_CSS = """
-    Sentences { height: 5; }
-    """
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self.said: list[tuple[str, str]] = []
-
-    def show(self, said: list[tuple[str, str]]) -> None:
-        self.said = said
-        self.redraw()
-
-    def rows(self, width: int, height: int) -> Iterable[Row]:
-        lines = [line for words, ink in self.said for line in sentence_lines(words, ink, width)]
-        if len(lines) > height:
-            lines = [*lines[: height - 1], [("   v shows the rest", "muted")]]
-        return lines
-
-
-def sentence_lines(words: str, ink: str, width: int) -> list[Row]:
-    """A sentence with its mark, wrapped."""
-    mark = {"bad": "✗", "warn": "!", "good": "✓"}.get(ink, "·")
-    return [
-        [(f" {mark} " if at == 0 else "   ", ink), (line, "plain" if ink != "muted" else "muted")]
-        for at, line in enumerate(wrap(words, width - 4))
-    ]
 
 
 class PicturesScreen(WizardScreen):

@@ -77,8 +77,7 @@ class ReviewScreen(WizardScreen):
     def show(self) -> None:
         self.told = warnings(self.draft, self.outlook)
         self.drawn = self._lines(max(40, self.size.width))
-        # The last line is one to stand on, so that the end of a long plan can be come to.
-        stops = [at for at, line in enumerate(self.drawn) if line.step or at == len(self.drawn) - 1]
+        stops = [at for at, line in enumerate(self.drawn) if line.step]
         self.query_one(Listing).fill(len(self.drawn), stops=stops)
         self._tell()
 

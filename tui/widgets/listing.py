@@ -104,6 +104,9 @@ class Listing(Board, can_focus=True):
             self.top = 0 if self.at <= first else self.at
         elif self.at >= self.top + height:
             self.top = self.at - height + 1
+        if self.stops and self.at == self.stops[-1]:
+            # What belongs to the last line one can stand on is shown with it.
+            self.top = min(self.at, max(self.top, self.count - height))
         self.top = max(0, min(self.top, self.count - height))
         for at in range(self.top, min(self.count, self.top + height)):
             yield self.draw_line(at, at == self.at and self.shows_cursor, width)
