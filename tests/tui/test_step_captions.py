@@ -184,7 +184,7 @@ async def test_pictures_that_go_while_it_is_open_are_said_and_nothing_is_written
         await until(pilot, "no longer there")
         assert not folder.exists()
         await pilot.press("escape", "g")
-        await until(pilot, "does not exist")
+        await until(pilot, "exist: give the folder that holds the pictures", "✓ n goes on")
 
 
 async def test_a_running_captioner_is_followed_and_its_captions_appear(folder):

@@ -212,7 +212,10 @@ class CaptionsScreen(WizardScreen):
         first = not self.ready
         self.book, self.ready = outcome.book, True
         self.changed = self.changed or outcome.count > 0
+        self.said = ""
         self._settle(self.book)
+        if not self.book.entries:
+            self.set_focus(None)
         self._sift()
         if first:
             self._restore()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -187,7 +187,7 @@ class ClassPicturesScreen(WizardScreen):
         if self.job.status == "finished" and self.job.run is not None and not said:
             done = [(f"{self._found()} They lie in {shown(pictures_of(self.job.run))}", "good")]
             if not self.same:
-                done.append(("The plan has changed since: d draws what it wants now.", "warn"))
+                done.append(("Pictures or captions have changed since: d draws what they want now.", "warn"))
         if self.setup_trouble:
             return [*done, (self.setup_trouble, "bad")]
         return [*done, *((one, "plain") for one in setup_words(self.setup))] if self.setup else done
@@ -330,6 +330,8 @@ class ClassPicturesScreen(WizardScreen):
     def action_next(self) -> None:
         # Hours of drawing need not be waited for: the last step asks again before the training begins.
         if self.job.alive and way_of(self.draft) == "drawn" and self.at + 1 < len(self.journey.steps):
+            passed = tuple(dict.fromkeys((*self.draft.passed, self.journey.steps[self.at].id)))
+            self.change(replace(self.draft, passed=passed))
             self._go(self.at + 1)
         else:
             super().action_next()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from engine.dataset.zips import is_zip
@@ -158,7 +159,10 @@ def advised(draft: Draft, outlook: Outlook | None) -> tuple[ClassAdvice | None, 
         return None, outlook.trouble
     try:
         card = outlook.card.name if outlook.card else None
-        return class_advice(draft.plan, outlook.estimate.report, card), ""
+        plan = draft.plan
+        if way_of(draft) == "drawn":  # a folder that lorasmith filled is no folder of the person's own choosing
+            plan = replace(plan, regularization=replace(plan.regularization, folders=()))
+        return class_advice(plan, outlook.estimate.report, card), ""
     except LorasmithError as error:
         return None, str(error)
 
