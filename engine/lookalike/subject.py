@@ -64,7 +64,7 @@ def read_subject(job: Job, reader: Reader, pictures: Sequence[Picture]) -> list[
 
 
 def forget_subjects(run: str | None = None) -> int:
-    """Deletes the vectors of the subject in one run, or in every run; how many files went. Raises LorasmithError."""
+    """Deletes the vectors of the subject in one run, or in every run; how many runs had any. Raises LorasmithError."""
     runs = list_runs() if run is None else [find_run(run)]
     gone = 0
     for folder in runs:
@@ -73,18 +73,18 @@ def forget_subjects(run: str | None = None) -> int:
 
 
 def _forget(folder: RunFolder) -> int:
-    path = folder.path / FILE
-    if not path.exists():
-        return 0
-    if lock_holder(folder) is not None:
+    # A kill while it was being written leaves the file beside its place (`engine.files.atomic_path`).
+    paths = [path for path in (folder.path / FILE, *folder.path.glob(".subject.*.npz")) if path.exists()]
+    if paths and lock_holder(folder) is not None:
         raise RunError(
             f"{shown(folder.name)} is at work with them: `lorasmith stop {shown(folder.name)}` first, then forget."
         )
-    try:
-        path.unlink()
-    except OSError as error:
-        raise LorasmithError(f"{shown(path)} cannot be deleted ({error.strerror}): delete it yourself.") from error
-    return 1
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise LorasmithError(f"{shown(path)} cannot be deleted ({error.strerror}): delete it yourself.") from error
+    return 1 if paths else 0
 
 
 def _stored(path: Path, reader: str) -> dict[str, np.ndarray]:

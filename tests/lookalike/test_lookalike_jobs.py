@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import LorasmithError
+from engine.files import atomic_path
 from engine.lookalike import bank_job, words_job
 from engine.lookalike.bank import bank_root
 from engine.lookalike.consent import confirmed
@@ -189,6 +191,11 @@ def test_the_subject_s_vectors_are_kept_until_forgotten(filled_bank: Path, tmp_p
     with np.load(run.path / FILE) as stored:
         assert sum(name.startswith("v-") for name in stored.files) == 5
     assert run.path.stat().st_mode & 0o077 == 0, "for the owner's eyes only"
+    with atomic_path(run.path / FILE) as beside:
+        shutil.copyfile(run.path / FILE, beside)
+        killed = beside.with_name(f"{beside.stem[:-1]}.npz")
+        shutil.copyfile(beside, killed)  # what a kill in the middle of writing leaves
+    assert len(list(run.path.rglob("*.npz"))) == 2
     assert forget_subjects() >= 1
     assert not list(run.path.rglob("*.npz")) and forget_subjects(run.name) == 0
     assert read_match_result(run).matches, "what was found stays"
