@@ -8,7 +8,7 @@ from engine.base.load import Base
 from engine.errors import LorasmithError, shown
 from engine.lookalike.bank import Bank, shots
 from engine.lookalike.consent import require_permission
-from engine.lookalike.match import BY_CHANCE, LEAST_OF_CLASS, Nearness, Ranking, rank, shortlist
+from engine.lookalike.match import LEAST_OF_CLASS, USEFUL_PERCENTILE, Nearness, Ranking, rank, shortlist
 from engine.lookalike.names import made_up_names
 from engine.lookalike.painter import draw_missing, look, opened_base, recipe_of
 from engine.lookalike.readers import Reader, face_reader, no_face_sentence, picture_reader
@@ -87,6 +87,7 @@ def _ranked(job: Job, spec: LookalikeJob, bank: Bank, reader: Reader, base: Base
         [bank.seen(reader.name, name, many) or {} for name in made_up],
         class_vectors,
         same=reader.same,
+        among=len(spec.words),
     )
 
 
@@ -132,10 +133,10 @@ def _result(
     )  # fmt: skip
     return MatchResult(
         class_prompt=spec.class_prompt, subject=spec.subject, useful=ranking.useful,
-        sentence=sentence(ranking, len(spec.words)), by=reader.name, photographs=photographs, faces_found=seen,
+        sentence=sentence(ranking), by=reader.name, photographs=photographs, faces_found=seen,
         names=len(spec.words),
         finalists=len(ranking.nearest) + len(ranking.unknown), known=len(ranking.nearest),
-        by_chance=len(spec.words) * BY_CHANCE, margin=ranking.margin, matches=matches, unknown=ranking.unknown,
+        by_chance=ranking.by_chance, margin=ranking.margin, matches=matches, unknown=ranking.unknown,
         sheet=sheet,
     )  # fmt: skip
 
@@ -144,7 +145,7 @@ def _label(one: Nearness) -> str:
     return f"{one.word}: similarity {one.similarity:.2f}, percentile {one.percentile:.1f}"
 
 
-def sentence(ranking: Ranking, names: int) -> str:
+def sentence(ranking: Ranking) -> str:
     """The answer, and how far it can be trusted."""
     if not ranking.nearest:
         return (
@@ -152,19 +153,17 @@ def sentence(ranking: Ranking, names: int) -> str:
             "rare word."
         )
     best = ranking.nearest[0]
-    if not ranking.useful:
+    if best.percentile < USEFUL_PERCENTILE:
         return (
             f"No useful look-alike: the nearest, {shown(best.word)}, is hardly more like the subject than the class "
             f"prompt's own pictures (percentile {best.percentile:.1f}, wanted 99). Take a rare word."
         )
-    by_chance = (
-        f" Of {names} names about {names * BY_CHANCE:.0f} would come this far by chance: trust your eyes more than the "
-        "figure."
-        if names * BY_CHANCE >= 1
-        else ""
-    )
+    if not ranking.useful:
+        return (
+            f"No useful look-alike: of {ranking.among} names about {ranking.by_chance:.1f} would by chance come as "
+            f"near as the nearest, {shown(best.word)} (z {best.z:+.1f}). Take a rare word."
+        )
     return (
         f"{shown(best.word)} is the base's nearest look-alike (similarity {best.similarity:.2f}, nearer than "
         f"{best.percentile:.1f} % of the class prompt's pictures): look at the drawings before you choose it."
-        f"{by_chance}"
     )

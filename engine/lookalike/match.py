@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,9 @@ from engine.lookalike.consistency import Consistency, Vectors, centroid, weigh
 
 USEFUL_PERCENTILE = 99.0
 LEAST_OF_CLASS = 100  # pictures of the class prompt, below which a 99th percentile cannot be told
-BY_CHANCE = 1 - USEFUL_PERCENTILE / 100  # the share of names that would come as far if none were like the subject
+# How many names may be expected to come as near as the best if none is like the subject. The nearest of three hundred
+# is nearly always past a 99th percentile, so that alone would find a look-alike for everybody.
+MOST_BY_CHANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -27,14 +30,27 @@ class Nearness:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Known words, nearest first, and the words the base does not know."""
+    """Known words, nearest first, and the words the base does not know; `among` words in all were searched."""
 
     nearest: tuple[Nearness, ...]
     unknown: tuple[str, ...]
+    among: int
 
     @property
     def useful(self) -> bool:
-        return bool(self.nearest) and self.nearest[0].percentile >= USEFUL_PERCENTILE
+        if not self.nearest or self.nearest[0].percentile < USEFUL_PERCENTILE:
+            return False
+        return self.by_chance < MOST_BY_CHANCE
+
+    @property
+    def by_chance(self) -> float:
+        """How many of all words would come as near as the best if none were like the subject.
+
+        By the normal distribution of the class pictures, whose own number is too small for the far tail.
+        """
+        if not self.nearest:
+            return float(self.among)
+        return self.among * math.erfc(self.nearest[0].z / math.sqrt(2)) / 2
 
     @property
     def margin(self) -> float | None:
@@ -59,13 +75,15 @@ def rank(
     of_class: Vectors,
     *,
     same: float | None = None,
+    among: int | None = None,
 ) -> Ranking:
     """The words the base knows, by their likeness to the subject's photographs, both seen from the class.
 
     Likeness is the cosine between the two means, measured from the mean of `of_class`, the class prompt's pictures:
     what all of the class have in common says nothing. A word counts as known as in `weigh` and, where `same` gives
     the cosine of one person, where its pictures agree at least as much as that. The percentile is the share of class
-    pictures less like the subject; it never reaches 100: of 120 pictures all less like it, it is 99.2.
+    pictures less like the subject; it never reaches 100: of 120 pictures all less like it, it is 99.2. `among` is how
+    many words these were chosen from, where they are a shortlist.
     """
     middle = centroid(of_class)
     target = _direction(np.mean(np.stack(list(subject)), axis=0), middle)
@@ -81,7 +99,7 @@ def rank(
         percentile = 100.0 * int((others < similarity).sum()) / (len(others) + 1)
         nearest.append(Nearness(word, similarity, percentile, (similarity - mean) / spread, found))
     nearest.sort(key=lambda one: -one.similarity)
-    return Ranking(tuple(nearest), tuple(unknown))
+    return Ranking(tuple(nearest), tuple(unknown), len(words) if among is None else among)
 
 
 def _direction(vector: np.ndarray, middle: np.ndarray) -> np.ndarray:

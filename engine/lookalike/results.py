@@ -68,7 +68,7 @@ class MatchResult:
 
     Of `names`, the `finalists` nearest were drawn more often, and `known` of them the base draws alike each time;
     `unknown` names the others. `margin` is the best one's lead over the second, in similarity; `by_chance` is how
-    many of all names would reach the 99th percentile if none were like the subject.
+    many of all names would come as near as the best if none were like the subject.
     """
 
     class_prompt: str

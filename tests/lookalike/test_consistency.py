@@ -91,6 +91,25 @@ def test_without_a_planted_one_there_is_none():
     assert not rank(photographs, words, nulls, of_class).useful
 
 
+@pytest.mark.parametrize("planted", [False, True])
+def test_the_best_of_a_long_list_is_no_look_alike_unless_it_beats_chance(planted: bool):
+    """The nearest of 300 names passes a 99th percentile in most searches, whoever is looked for."""
+    passed = useful = 0
+    for _ in range(20):
+        subject = unit(RNG.normal(size=WIDTH))
+        names = {f"name {at}": drawn(2.0) for at in range(300)}
+        if planted:
+            names["planted"] = drawn(2.0, direction=unit(0.8 * subject + 0.6 * unit(RNG.normal(size=WIDTH))))
+        _, nulls, of_class = bank(None)
+        photographs = list(drawn(2.0, direction=subject).values())
+        nearest = shortlist(photographs, names, of_class, 5)
+        found = rank(photographs, {name: names[name] for name in nearest}, nulls, of_class, among=len(names))
+        passed += found.nearest[0].percentile >= 99
+        useful += found.useful
+    assert passed >= 10, "the percentile alone finds somebody for most"
+    assert useful == 20 if planted else useful <= 5
+
+
 def test_names_that_agree_less_than_one_person_would_are_not_known():
     words, nulls, of_class = bank(None)
     subject = list(drawn(2.0).values())
