@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -99,6 +100,20 @@ def test_every_fault_is_found_and_no_sound_picture_is_accused(faulty: Path) -> N
     levels = [finding.level for finding in health.findings]
     assert levels == sorted(levels, key=["red", "amber", "note"].index)
     assert all(len(line) <= 80 or "/" in line for line in health.report)
+
+
+def test_the_paper_of_a_styles_drawings_is_not_overexposed(tmp_path: Path) -> None:
+    draw = random.Random(0)
+    for number in range(4):
+        page = Image.new("RGB", (2200, 2200), "white")
+        pen = ImageDraw.Draw(page)
+        for _ in range(60):
+            x, y, r, at = (draw.randrange(most) for most in (2200, 2200, 460, 360))
+            pen.arc((x - r, y - r, x + r, y + r), at, at + 200, fill="black", width=8)
+        page.resize((1100, 1100), Image.Resampling.LANCZOS).save(tmp_path / f"{number}.png")
+    drawings = checked(plan_of(tmp_path, Subject("style", "inkwork", "drawing")))
+    assert all(one.measures is not None and one.measures.blank > 0.8 for one in drawings.pictures), "mostly paper"
+    assert [one.remarks for one in drawings.pictures] == [()] * 4
 
 
 def test_the_reference_sets_are_judged_as_a_person_would(shared_data: Path) -> None:

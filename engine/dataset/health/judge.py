@@ -11,6 +11,7 @@ from engine.dataset.health import limits
 from engine.dataset.health.figures import LEVELS, Finding, Level, Measures
 from engine.dataset.health.limits import Limit
 from engine.errors import shown
+from engine.plan import Kind
 
 _NAMED = 3  # pictures that a sentence names; the table has the others
 
@@ -41,8 +42,11 @@ class Fault:
     value: str
 
 
-def faults_of(seen: Sequence[Seen], resolution: int) -> list[list[Fault]]:
-    """What is to be said against each picture by itself, gravest first, in the pictures' order."""
+def faults_of(seen: Sequence[Seen], resolution: int, kind: Kind) -> list[list[Fault]]:
+    """What is to be said against each picture by itself, gravest first, in the pictures' order.
+
+    White in a style's pictures is not held against them: it may be the paper of a drawing.
+    """
     usual = _median([one.measures.sharpness for one in seen])
     found = []
     for one in seen:
@@ -52,6 +56,8 @@ def faults_of(seen: Sequence[Seen], resolution: int) -> list[list[Fault]]:
             continue
         faults = [*_size_faults(one, resolution), *_sharpness_faults(one, usual), *_light_faults(one.measures),
                   *_frame_faults(one.measures)]  # fmt: skip
+        if kind == "style":
+            faults = [fault for fault in faults if fault.check not in {"clipped", "light"}]
         found.append(sorted(faults, key=lambda fault: LEVELS.index(fault.level)))
     return found
 

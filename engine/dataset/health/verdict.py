@@ -62,7 +62,7 @@ def health_of(
         if line.picture.role == "train"
     ]
     names = [one.name for one in train]
-    own = faults_of(train, report.rules.resolution)
+    own = faults_of(train, report.rules.resolution, plan.subject.kind)
     findings = [finding for finding in (count_finding(len(train), plan.subject.kind),) if finding]
     if report.hold_out_problem:
         findings.append(Finding("hold_out", "amber", report.hold_out_problem))
