@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from painted_words import photographs
+from painted_pictures import painted_folder
 from PIL import Image
 from pilots import holds, text_of, until
 from recorded_run import RecordedRun
@@ -32,7 +32,7 @@ TEXTS = ("bear on a red ground", "bear in the snow", "bear in the grass, pencil 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Five painted pictures; the fourth has no caption, the second and fifth say the same."""
-    place = photographs(tmp_path / "bear", "bear", 5)
+    place = painted_folder(tmp_path / "bear", 5)
     for picture, text in zip(sorted(place.glob("*.png")), TEXTS, strict=True):
         if text:
             picture.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")

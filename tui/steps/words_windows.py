@@ -38,8 +38,8 @@ class Permission(ModalScreen[Permitted | None]):
     }
     Permission VerticalScroll { height: auto; max-height: 14; scrollbar-size-vertical: 1; }
     Permission Static { height: auto; margin-bottom: 1; }
-    Permission #question { margin: 1 0; text-style: bold; }
-    Permission #says { height: 2; margin-top: 1; }
+    Permission #question { margin: 0; text-style: bold; }
+    Permission #says { height: 2; }
     """
 
     BINDINGS = [
