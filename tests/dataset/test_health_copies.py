@@ -102,6 +102,20 @@ def test_one_background_is_seen_by_its_colours(originals: dict[str, Shot]) -> No
         assert len(one_ground([one for key, one in seen.items() if key.startswith(name)])) < 3
 
 
+@pytest.mark.parametrize("lights", [(255, 255, 255), (255, 238, 205)], ids=["black-and-white", "sepia"])
+def test_greys_alone_are_not_one_background_but_a_backdrop_is(originals: dict[str, Shot], lights: tuple) -> None:
+    darks = tuple(light // 7 for light in lights)
+    toned = [ImageOps.colorize(opened(one.thumbnail).convert("L"), darks, lights) for one in originals.values()]
+    assert len(one_ground(toned)) < 3, "rooms, a lawn and a street"
+    backdrops = []
+    for at, subject in enumerate(toned[:5]):
+        shade = np.linspace(140 + at, 170 + at, 256)[:, None] + np.random.default_rng(at).normal(0, 2, (256, 256))
+        picture = ImageOps.colorize(Image.fromarray(shade.astype("u1")), darks, lights)
+        picture.paste(subject.resize((110, 150)), (73, 106))
+        backdrops.append(picture)
+    assert one_ground(backdrops) == [0, 1, 2, 3, 4]
+
+
 def test_a_watermark_is_found_where_it_is_and_nowhere_else(originals: dict[str, Shot]) -> None:
     plain = [opened(one.thumbnail) for name, one in originals.items() if name.startswith(("dog", "duck"))]
     assert len(plain) == 9 and marks(plain) == {}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _RIM = 0.14  # of the short side: what is taken for background, left, right and above
 _SIDE = 96  # short side at which colours are counted
 _ROUGH = 1.1  # of the logarithm: three times as rough is another ground
+_ONE_TONE = 1.5  # of a and b, where the lightness is the same: below it a picture has no colours, or one
+_PLAIN_ROUGH, _PLAIN_SPREAD = 1.5, 10.0  # roughness, and deviation of L, below which a rim is a wall or a backdrop
 # Bins of L, a and b, wide enough that a cloud over the sun does not make another ground.
 _BINS = ((0, 100, 6), (-80, 80, 12), (-80, 80, 12))
 # Where marks are looked for: (across, down), each from 0 (left, above) to 1, and in the middle.
@@ -34,6 +36,11 @@ def ground_of(thumbnail: Image.Image) -> np.ndarray:
 
     Shares over 6 x 12 x 12 bins of CIE L*a*b*, blurred into their neighbours, [864], of length 1.
     """
+    return shares_of(_rim_of(thumbnail))
+
+
+def _rim_of(thumbnail: Image.Image) -> np.ndarray:
+    """The rim's pixels, [n, 3], sRGB of 0..255."""
     import numpy as np
 
     scale = _SIDE / min(thumbnail.size)
@@ -41,7 +48,7 @@ def ground_of(thumbnail: Image.Image) -> np.ndarray:
     pixels = np.asarray(thumbnail.resize((size[0], size[1])), dtype=np.float32)
     rim = round(_SIDE * _RIM)
     parts = (pixels[:rim], pixels[rim : 3 * len(pixels) // 4, :rim], pixels[rim : 3 * len(pixels) // 4, -rim:])
-    return shares_of(np.concatenate([part.reshape(-1, 3) for part in parts]))
+    return np.concatenate([part.reshape(-1, 3) for part in parts])
 
 
 def shares_of(rgb: np.ndarray) -> np.ndarray:
@@ -76,7 +83,8 @@ def colours_alike(rows: np.ndarray) -> list[int]:
 def one_ground(thumbnails: Sequence[Image.Image]) -> list[int]:
     """The indices of the largest group of pictures whose backgrounds agree with its middle one.
 
-    In colour, and roughly in how smooth they are.
+    In colour, and roughly in how smooth they are. Of a picture in black and white or one tone only a plain ground can
+    be told: greys alone make a beach, a street and a lawn alike.
     """
     import numpy as np
 
@@ -85,7 +93,27 @@ def one_ground(thumbnails: Sequence[Image.Image]) -> list[int]:
     rows = np.stack([ground_of(one) for one in thumbnails])
     rough = np.log(np.array([roughness_of(one) for one in thumbnails]) + 0.5)
     near = (rows @ rows.T >= GROUND_ALIKE.amber) & (np.abs(rough[:, None] - rough[None]) < _ROUGH)
+    told = np.array([not one_tone(one) or _is_plain(one) for one in thumbnails])
+    near &= told[:, None] & told[None]
     return np.flatnonzero(near[int(near.sum(axis=1).argmax())]).tolist()
+
+
+def one_tone(thumbnail: Image.Image) -> bool:
+    """Whether a picture is black and white, or toned (sepia): what is equally light has the same colour."""
+    import numpy as np
+
+    lab = _lab(np.asarray(thumbnail.resize((_SIDE, _SIDE)), dtype=np.float32).reshape(-1, 3))
+    shade = np.clip(lab[:, 0] // 5, 0, 19).astype(int)
+    counts = np.maximum(np.bincount(shade, minlength=20), 1)
+    for colour in (lab[:, 1], lab[:, 2]):
+        usual = np.bincount(shade, colour, 20) / counts
+        if float((colour - usual[shade]).std()) > _ONE_TONE:
+            return False
+    return True
+
+
+def _is_plain(thumbnail: Image.Image) -> bool:
+    return roughness_of(thumbnail) < _PLAIN_ROUGH and float(_lab(_rim_of(thumbnail))[:, 0].std()) < _PLAIN_SPREAD
 
 
 def marks(thumbnails: Sequence[Image.Image]) -> dict[str, list[int]]:
