@@ -56,15 +56,19 @@ def fetch_dataset(job: Job, settings: ClassJob, to: Path) -> None:
         )
     kept = home() / "datasets" / name.replace("/", "--")
     to.mkdir(exist_ok=True)
+    taken = 0
     for done, file in enumerate(wanted):
+        if file.lower().endswith(".zip") and taken >= settings.count:
+            break
         job.stage("downloading class pictures", done, len(wanted))
         if job.poll().stop is not None:
             raise Stopped
         with _said_plainly(name):
             path = Path(hf_hub_download(name, file, repo_type="dataset", revision=info.sha, local_dir=kept,
                                         endpoint=_endpoint()))  # fmt: skip
-        for found in _pictures_in(path, kept, settings.count):
+        for found in _pictures_in(path, kept, settings.count - taken):
             _place(found, to)
+            taken += found.suffix.lower() in PICTURE_SUFFIXES
     job.stage("downloading class pictures", len(wanted), len(wanted))
     count = sum(path.suffix.lower() in PICTURE_SUFFIXES for path in to.iterdir())
     job.event("plan", pictures=count, found=0, dataset=name, licence=licence_of_card(info))

@@ -141,6 +141,24 @@ def test_a_hub_set_is_fetched_file_by_file_and_its_licence_said(plan, tmp_path):
     assert "holds no picture files" in read_summary(only_tables).reason
 
 
+def test_several_archives_together_give_as_many_as_were_asked_for(plan, tmp_path):
+    for number in range(3):
+        paint(tmp_path / f"set{number}", 2, shade=60 * number)
+        with zipfile.ZipFile(tmp_path / f"{number}.zip", "w") as archive:
+            for path in (tmp_path / f"set{number}").iterdir():
+                archive.write(path, f"{number}-{path.name}")
+    archives = [SimpleNamespace(rfilename=f"{at}.zip") for at in range(3)]
+    info = SimpleNamespace(card_data=None, sha="main", siblings=archives)
+    folder = create_run("set", job_text(dataset_job(plan, "someone/dogs", 3)), kind="regularize")
+
+    def hub_here():
+        class_hub.HfApi = lambda endpoint=None: SimpleNamespace(dataset_info=lambda *_, **__: info)
+        class_hub.hf_hub_download = lambda repo, file, **_: str(tmp_path / file)
+
+    assert fetch(folder, hub_here) == 0
+    assert len(list((folder.path / "pictures").glob("*.png"))) == 3
+
+
 def test_no_network_is_one_sentence(plan, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nothing listens there
     folder = create_run("set", job_text(dataset_job(plan, "someone/dogs", 3)), kind="regularize")
