@@ -327,6 +327,9 @@ class ClassPicturesScreen(WizardScreen):
 
     # Keys.
 
+    def action_leave_field(self) -> None:
+        self.set_focus(self.query_one("#ways"))
+
     def action_next(self) -> None:
         # Hours of drawing need not be waited for: the last step asks again before the training begins.
         if self.job.alive and way_of(self.draft) == "drawn" and self.at + 1 < len(self.journey.steps):
