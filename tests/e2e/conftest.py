@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from loopback_ssh import Server, serving
 from PIL import Image
 from terminal import Terminal, lorasmith
+from tmux import Tmux
 
 from engine.plan import BaseChoice, Length, Network, PictureFolder, Pictures, Plan, Samples, Subject
 from engine.plan_file import write_plan
@@ -94,6 +96,19 @@ def program() -> Callable[[str], str]:
         return found or pytest.skip(f"needs {name}")
 
     return find
+
+
+@pytest.fixture
+def tmux(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Tmux]:
+    made = Tmux(program("tmux"), tmp_path / "tmux")
+    yield made
+    made("kill-server")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, program: Callable[[str], str]) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("sshd"), program) as running:
+        yield running
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:

@@ -2,54 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from recorded_run import RecordedRun, new_recorded_run
-from terminal import ROOT, lorasmith, surroundings
-
-
-@dataclass(frozen=True)
-class Tmux:
-    """A tmux server of this test's own."""
-
-    program: str
-    socket: Path
-
-    def __call__(self, *arguments: str) -> str:
-        command = [self.program, "-S", str(self.socket), "-f", "/dev/null", *arguments]
-        env = surroundings({"TERM": "xterm-256color"})
-        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=30)
-        return done.stdout
-
-    def open(self, home: Path, *arguments: str) -> None:
-        self("new-session", "-d", "-x", "80", "-y", "24", "-c", str(ROOT),
-             f"PS1='$ ' LORASMITH_HOME={shlex.quote(str(home))} sh")  # fmt: skip
-        self("send-keys", shlex.join(lorasmith(*arguments)), "Enter")
-
-    def keys(self, *names: str) -> None:
-        self("send-keys", *names)
-
-    def until(self, *wanted: str, seconds: float = 30.0) -> str:
-        end = time.monotonic() + seconds
-        while True:
-            text = self("capture-pane", "-p")
-            if all(words in text for words in wanted):
-                return text
-            assert time.monotonic() < end, f"never showed {wanted}:\n{text}"
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def tmux(tmp_path: Path, program: Callable[[str], str]) -> Iterator[Tmux]:
-    made = Tmux(program("tmux"), tmp_path / "tmux")
-    yield made
-    made("kill-server")
 
 
 @pytest.fixture
