@@ -76,8 +76,10 @@ class LorasmithApp(App[None]):
     CommandPalette > Vertical { width: 76; }
     """
 
-    def __init__(self, run: RunFolder | None = None, *, ascii_only: bool = False, look_seconds: float = 1.0) -> None:
-        """`look_seconds`: how often the monitor looks at its run's files."""
+    def __init__(
+        self, run: RunFolder | None = None, *, ascii_only: bool = False, look_seconds: float = 1.0, images: str = "half"
+    ) -> None:
+        """`look_seconds`: how often the monitor looks at its run's files; `images`: one of widgets.graphics.WAYS."""
         # Before App looks at them: each app has its own first screens.
         self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
@@ -85,6 +87,7 @@ class LorasmithApp(App[None]):
         self._modes = dict(self.MODES)
         self.ascii_only = ascii_only
         self.look_seconds = look_seconds
+        self.images = images
         self.watched = run
         """The run that was looked at last, for what is printed after leaving."""
         self.drafted = ""

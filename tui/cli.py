@@ -63,6 +63,8 @@ def _screen(parser: Parser) -> None:
                         help="truecolor, 256, 16 or none, where the guess is wrong")  # fmt: skip
     parser.add_argument("--mouse", action=argparse.BooleanOptionalAction, help="off over ssh unless in tmux")
     parser.add_argument("--ascii", action="store_true", help="for a terminal without UTF-8")
+    parser.add_argument("--images", choices=("half", "kitty", "sixel", "off"), metavar="HOW",
+                        help="half (blocks), kitty, sixel or off; LORASMITH_IMAGES says it for good")  # fmt: skip
 
 
 def _demo(parser: Parser) -> None:

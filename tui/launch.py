@@ -51,7 +51,12 @@ def can_draw(env: Mapping[str, str] = os.environ) -> bool:
 
 def open_app(asked: Namespace, run: RunFolder | None = None) -> int:
     """Opens the screens, on this run where one is given; returns when the person leaves."""
-    prepare_environment(os.environ, asked.color)
+    from tui.widgets import graphics
+
+    images = graphics.choose(asked.images, os.environ)
+    # Kitty names a picture by a colour of 24 bits.
+    prepare_environment(os.environ, asked.color or ("truecolor" if images == "kitty" else None))
+    graphics.prepare(images, os.environ)
     mouse = asked.mouse if asked.mouse is not None else not _bare_ssh(os.environ)
     ascii_only = asked.ascii or not speaks_utf8(_started_with())
     # A terminal that goes away ends this process at once; nohup and some wrappers have it ignored.
@@ -60,7 +65,7 @@ def open_app(asked: Namespace, run: RunFolder | None = None) -> int:
         from tui.app import LorasmithApp
 
         _watch_terminal(sys.stdin.fileno())
-        app = LorasmithApp(run, ascii_only=ascii_only)
+        app = LorasmithApp(run, ascii_only=ascii_only, images=images)
         app.run(mouse=mouse)
     return _after(app, log)
 

@@ -26,7 +26,6 @@ def made():
     spec = importlib.util.spec_from_file_location("make_screens", HERE / "make.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    import sys
 
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -11,6 +12,7 @@ from engine.errors import shown
 from engine.runs.folder import RunFolder
 from tui.watch.story import SampleSet, Seen
 from tui.widgets.board import Board, Row, spread
+from tui.widgets.graphics import large_picture, show_large
 from tui.widgets.picture import Gallery
 
 
@@ -37,19 +39,28 @@ class Samples(Vertical):
 
     DEFAULT_CSS = """
     Samples Gallery { padding: 0 1; }
+    Samples #large { display: none; height: 1fr; align: center middle; }
+    Samples #large .large { width: auto; height: 100%; }
+    Samples.-large Gallery { display: none; }
+    Samples.-large #large { display: block; }
     """
 
-    def __init__(self, folder: RunFolder, *, ascii_only: bool = False, classes: str = "") -> None:
+    def __init__(self, folder: RunFolder, *, ascii_only: bool = False, images: str = "half", classes: str = "") -> None:
+        """`images`: one of widgets.graphics.WAYS; by Kitty and Sixel is shown what is alone."""
         super().__init__(classes=classes)
         self.folder = folder
         self.ascii_only = ascii_only
         self.sets: tuple[SampleSet, ...] = ()
         self.at: int | None = None  # which set; None = the newest, also when newer ones come
         self.picked: int | None = None  # which picture of it is alone
+        self.large = large_picture(images) if images in {"kitty", "sixel"} else None
 
     def compose(self) -> ComposeResult:
         yield _Head()
         yield Gallery(ascii_only=self.ascii_only, prompt_lines=3)
+        if self.large is not None:
+            with Vertical(id="large"):
+                yield self.large
 
     def show(self, seen: Seen) -> None:
         self.sets = seen.samples
@@ -78,7 +89,20 @@ class Samples(Vertical):
         which = f"   {shown(files[picked])}" if picked is not None else ""
         left: Row = [(f" {place or 'samples'}", "strong"), (f"  {at + 1} of {len(self.sets)}{which}", "muted")]
         head.show(left, "←→ earlier, later   z one, all" if picked is None else "↑↓ next   z all")
-        gallery.show([self.folder.path / name for name in (files if picked is None else files[picked : picked + 1])])
+        paths = [self.folder.path / name for name in (files if picked is None else files[picked : picked + 1])]
+        gallery.show(paths)
+        self._draw_large(paths[0] if picked is not None and paths else None)
+
+    def _draw_large(self, path: Path | None) -> None:
+        """The picture that is alone, in pixels where those were asked for."""
+        if self.large is None or path == self._large_shown:
+            return
+        there = path is not None and path.is_file()
+        self.set_class(there, "-large")
+        show_large(self.large, path if there else None)
+        self._large_shown = path
+
+    _large_shown: Path | None = None
 
     def _at(self) -> int:
         last = len(self.sets) - 1

@@ -133,7 +133,7 @@ class WatchScreen(HouseScreen):
                 yield Words(id="reading", ink="muted")
                 yield Record(id="below")
             yield Gallery(id="newest", ascii_only=self.house.ascii_only)
-        yield Samples(self.folder, ascii_only=self.house.ascii_only, classes="view")
+        yield Samples(self.folder, ascii_only=self.house.ascii_only, images=self.house.images, classes="view")
         yield Record(id="record", empty="Nothing has happened yet.").add_class("view")
         yield Text(id="log", empty="The engine has written nothing to its log.").add_class("view")
         yield Words(id="said")

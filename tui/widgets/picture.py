@@ -80,6 +80,10 @@ class Gallery(Widget):
         if not self.paths:
             self._drawn = ()
             self.refresh()
+        elif getattr(self.app, "images", "half") == "off":
+            self._grid = grid(len(self.paths), self.size)
+            self._drawn = tuple(Drawn((), Size(0, 0), shown(path.name)) for path in self.paths)
+            self.refresh()
         elif self.size.width and self.size.height:
             self._grid = grid(len(self.paths), self.size)
             one = slot(self.size, self._grid)
