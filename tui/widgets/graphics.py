@@ -49,7 +49,8 @@ def prepare(way: str, env: Mapping[str, str]) -> None:
         os.environ.setdefault("TEXTUAL_CELL_HEIGHT", str(cell[1]))
     try:
         with _sending(lambda text: None):
-            import textual_image.widget  # noqa: F401 - what it finds out at import, it is to find out now
+            # What it finds out at import, it is to find out now.
+            import textual_image.widget  # noqa: F401  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise LorasmithError(
             f"--images {way} needs the package textual-image: `pip install 'lorasmith[images]'`, or leave it out for "
@@ -60,12 +61,12 @@ def prepare(way: str, env: Mapping[str, str]) -> None:
 def large_picture(way: str) -> Widget:
     """A widget that shows one picture as large as it goes, after `prepare`; give it a path with its `image`."""
     with _sending(lambda text: None):
-        from textual_image.widget import SixelImage, TGPImage
+        from textual_image.widget import SixelImage, TGPImage  # pyright: ignore[reportMissingImports]
 
     if way == "sixel":
         return SixelImage(classes="large")
 
-    class KittyPicture(TGPImage, Renderable=TGPImage._Renderable):
+    class KittyPicture(TGPImage, Renderable=TGPImage._Renderable):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
         """Sends its picture in order with the rest of the screen, through tmux where there is one."""
 
         def render_lines(self, crop):
