@@ -17,6 +17,7 @@ from engine.lookalike.bank import SECOND
 
 Vectors = Mapping[int, np.ndarray]
 KNOWN_Z = 3.0
+PERHAPS_Z = 1.5  # from here to KNOWN_Z the figures do not tell a word that is drawn from one that is not
 _LEAST = 2  # vectors by a prompt, below which nothing can be said
 
 
@@ -34,6 +35,11 @@ class Consistency:
     def known(self) -> bool:
         """Whether the base draws something of its own for the word; what that is, the figures do not say."""
         return self.own_z is not None and self.own_z > KNOWN_Z
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the figures leave it open."""
+        return self.own_z is not None and PERHAPS_Z < self.own_z <= KNOWN_Z
 
 
 def kappa(vectors: Vectors) -> float | None:

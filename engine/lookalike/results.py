@@ -12,7 +12,7 @@ from engine.errors import RunError, shown
 from engine.files import write_atomic
 from engine.runs.folder import RunFolder
 
-Verdict = Literal["rare", "taken", "known"]
+Verdict = Literal["rare", "unclear", "taken", "known"]
 RESULT = "result.json"
 
 

@@ -95,7 +95,7 @@ def _draw(job: Job, base: Base, bank: Bank, word: str, wanted: Sequence[tuple[st
 def judge(
     whole: Consistency, faces: Consistency | None, same: float, drawn: int, nearness: float | None, least: float | None
 ) -> Verdict:
-    """Rare, taken or known.
+    """Rare, taken or known; unclear where the figures lie between.
 
     By faces: known where at least half of the pictures show one and they agree beyond the made-up names' and
     beyond `same`, the cosine of one person; something else consistent is "taken". By whole pictures: known where they
@@ -105,9 +105,9 @@ def judge(
         alike = faces.known and faces.kappa is not None and faces.kappa >= same
         if alike and faces.seen * 2 >= drawn:
             return "known"
-        return "taken" if whole.known else "rare"
+        return "taken" if whole.known else "unclear" if whole.unclear or faces.unclear else "rare"
     if not whole.known:
-        return "rare"
+        return "unclear" if whole.unclear else "rare"
     far = nearness is not None and least is not None and nearness < least
     return "taken" if far else "known"
 
@@ -120,6 +120,12 @@ def sentence(verdict: Verdict, word: str, spec: LookalikeJob, faces: Consistency
         return (
             f"Rare: the base draws nothing of its own for {name}, no more than for made-up words; it is free, and all "
             "of the subject will come from your pictures."
+        )
+    if verdict == "unclear":
+        return (
+            f"Not clear: the base may draw something of its own for {name}, but not surely more than for made-up "
+            "words; look at the pictures, and take the word only if they have nothing in common, or resemble your "
+            "subject."
         )
     if verdict == "known":
         what = "a face" if faces is not None else "something"

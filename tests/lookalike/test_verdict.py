@@ -16,7 +16,10 @@ def figures(own_z: float | None, alike: float | None = 0.6, seen: int = 12) -> C
 
 @pytest.mark.parametrize(
     ("own_z", "nearness", "verdict"),
-    [(2.9, 0.9, "rare"), (None, 0.9, "rare"), (3.1, 0.5, "known"), (3.1, 0.3, "taken"), (3.1, None, "known")],
+    [
+        (1.4, 0.9, "rare"), (2.9, 0.9, "unclear"), (None, 0.9, "rare"),
+        (3.1, 0.5, "known"), (3.1, 0.3, "taken"), (3.1, None, "known"),
+    ],
 )
 def test_whole_pictures_are_judged_by_their_own_look_and_their_class(own_z, nearness, verdict):
     assert judge(figures(own_z), None, 0.0, 12, nearness, None if nearness is None else 0.4) == verdict

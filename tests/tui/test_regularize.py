@@ -87,6 +87,7 @@ def test_a_persons_folder_is_checked_and_named(lorasmith, plan, tmp_path):
     (("", ""), ("--from", "mine"), "the subject's own training pictures"),
     (('path = "mine"', 'path = "gone"'), (), "does not exist"),
     (("repeats = 2", "repeats = 2\n[regularization]\nratio = 0"), (), "regularization.ratio is 0"),
+    (("repeats = 2", "repeats = 2\n[regularization]\nprior_prediction = true"), (), "which needs no class pictures"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence_and_leaves_no_run(lorasmith, plan, tmp_path, change, arguments, said):
     plan.write_text(plan.read_text(encoding="utf-8").replace(*change), encoding="utf-8")

@@ -42,6 +42,11 @@ def regularize(asked: Namespace) -> int:
     plan = read_plan(path)
     if asked.advice:
         return _advise(plan, class_report(plan), as_json=asked.json)
+    if plan.regularization.prior_prediction:
+        raise PlanError(
+            f"{shown(path)} keeps the class word by prior_prediction, which needs no class pictures: set it to false "
+            "to use pictures instead."
+        )
     if asked.source:
         return _brought(asked, plan)
     setup = class_setup(

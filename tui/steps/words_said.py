@@ -67,7 +67,7 @@ def verdict(report: WordReport | None) -> list[tuple[str, str]]:
 
 def drawn_said(result: WordResult) -> list[tuple[str, str]]:
     """What the base draws for a word."""
-    ink = {"known": "good", "rare": "good", "taken": "warn"}.get(str(result.verdict), "plain")
+    ink = {"known": "good", "rare": "good", "unclear": "warn", "taken": "warn"}.get(str(result.verdict), "plain")
     return [(result.sentence, ink)]
 
 

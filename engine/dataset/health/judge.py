@@ -175,7 +175,8 @@ _SAYINGS: dict[str, _Saying] = {
     ),
     "clipped": _Saying(
         "picture is overexposed", "pictures are overexposed",
-        "the burnt-out parts hold no detail and will be drawn as white patches: take another exposure if there is one",
+        "if that is no white ground, the burnt-out parts hold no detail and will be drawn as white patches: take "
+        "another exposure if there is one",
         lambda limit: f"above {limit.amber:.0%} of the picture", limits.CLIPPED,
     ),
     "border": _Saying(

@@ -32,7 +32,7 @@ OVERLAY_SHARE = Limit(0.0, 0.1, "LAION and data-juicer drop such pictures")
 SHORT_SIDE = Limit(768, 512, "argus-curator: 512")
 ENLARGED = Limit(1.25, 1.75, "lorasmith")
 CUT_AWAY = Limit(0.15, 0.3, "lorasmith")
-ASPECT = Limit(2.9, 4.0, _CLEANVISION)
+ASPECT = Limit(2.9, 4.0, f"{_CLEANVISION}; red: lorasmith")
 MEGAPIXELS = Limit(4.0, None, "the guide")
 # The picture itself.
 SHARPNESS = Limit(40, 12, _OWN)
@@ -41,7 +41,7 @@ SHARPNESS_SURE = 300.0  # above it a picture is sharp, whatever the others are
 DETAIL = Limit(0.19, None, _OWN)
 DARK = Limit(0.32, 0.15, _CLEANVISION)
 LIGHT = Limit(0.95, None, _CLEANVISION)
-CLIPPED = Limit(0.10, 0.3, "lorasmith")
+CLIPPED = Limit(0.10, None, "lorasmith")  # a white studio ground is as white as a burnt-out sky
 BLANK = Limit(0.995, 0.995, "lorasmith")
 BORDER = Limit(0.01, 0.05, "lorasmith")
 JPEG_QUALITY = Limit(50, 30, "lorasmith")

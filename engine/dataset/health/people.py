@@ -90,7 +90,7 @@ def people_faults(people: Sequence[Person | None], same_person: float) -> list[l
                 red = person.side < (limits.FACE_SIDE.red or 0)
                 own.append(Fault("small_face", "red" if red else "amber", "small face", f"{person.side:.0f} px"))
             if at in strangers:
-                own.append(Fault("stranger", "red", "someone else?", f"likeness {strangers[at]:.2f}"))
+                own.append(Fault("stranger", "amber", "someone else?", f"likeness {strangers[at]:.2f}"))
         found.append(own)
     return found
 

@@ -88,12 +88,15 @@ def health_of(
         pictures=_lines(looked, train, own, groups, people, words),
         findings=tuple(findings),
         copies=groups,
-        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan, train)) if note),
+        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan, train), _MARKS_NOTE) if note),
         search=search_address(plan, len(train)),
         trainable=report.trainable,
         seconds=0.0,
         known=looked.known,
     )
+
+
+_MARKS_NOTE = "watermarks and lettering that only one or two pictures carry, and any over a busy ground: look for them."
 
 
 def _with_folder_words(plan: Plan, dataset: Dataset) -> Plan:
