@@ -77,7 +77,7 @@ def test_a_shortened_run_from_nothing_lowers_the_loss_and_obeys_the_colours(tmp_
     scenes = plain_scenes(32)
     pictures = draw(pipeline, prompts_of(scenes))
     colours = [nearest_colour(picture) == scene.ground.colour for picture, scene in zip(pictures, scenes, strict=True)]
-    assert sum(colours) / len(colours) > 0.7, f"{sum(colours)} of {len(colours)}"  # one in nine by chance
+    assert sum(colours) / len(colours) > 0.7, f"{sum(colours)} of {len(colours)}"  # one in eight by chance
     # The released judge, which never saw this base, agrees: ground of all kinds, one right in 36 by chance.
     judge = load_judge(PROJECT / "presets" / "base" / "readers" / "judge.safetensors")
     right = shares(judge_scenes(lambda prompts: draw(pipeline, prompts), judge, scenes))
