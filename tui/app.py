@@ -19,10 +19,12 @@ from textual.app import App, SystemCommand
 from textual.await_complete import AwaitComplete
 from textual.binding import Binding
 from textual.color import Color
+from textual.events import Event, Key
 from textual.filter import LineFilter
 from textual.screen import Screen
 
 from engine.runs.folder import RunFolder, list_runs
+from tui.key_order import KeyOrder
 from tui.screen import HouseScreen
 from tui.widgets.dialogs import Help
 
@@ -84,6 +86,7 @@ class LorasmithApp(App[None]):
         self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
         super().__init__()
+        self._keys = KeyOrder(self, super().on_event)
         self._modes = dict(self.MODES)
         self.ascii_only = ascii_only
         self.look_seconds = look_seconds
@@ -96,6 +99,12 @@ class LorasmithApp(App[None]):
         """What ended the app where nobody foresaw it."""
         if ascii_only:
             self._filters.append(AsciiOnly())
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         # A `kill` puts the terminal in order like leaving does; a lost terminal (SIGHUP) needs none.
