@@ -55,6 +55,9 @@ def open_app(asked: Namespace, run: RunFolder | None = None) -> int:
 
     images = graphics.choose(asked.images, os.environ)
     # Kitty names a picture by a colour of 24 bits.
+    # Exported, they would stand for the terminal's size for ever, whatever becomes of its window.
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     prepare_environment(os.environ, asked.color or ("truecolor" if images == "kitty" else None))
     graphics.prepare(images, os.environ)
     mouse = asked.mouse if asked.mouse is not None else not _bare_ssh(os.environ)

@@ -156,6 +156,6 @@ def _known(found: re.Match[bytes]) -> bytes:
 
 def surroundings(extra: Mapping[str, str]) -> dict[str, str]:
     """A person's environment on a plain xterm, without what this test run brings along."""
-    ours = ("TEXTUAL", "TMUX", "SSH", "COLORTERM", "NO_COLOR", "LC_", "LANG", "TERM", "ESCDELAY")
+    ours = ("TEXTUAL", "TMUX", "SSH", "COLORTERM", "NO_COLOR", "LC_", "LANG", "TERM", "ESCDELAY", "COLUMNS", "LINES")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm-256color", "LANG": "C.UTF-8"} | dict(extra)
