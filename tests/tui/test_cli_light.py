@@ -19,7 +19,7 @@ from tui import cli
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "diffusers", "transformers", "peft", "accelerate", "bitsandbytes", "textual", "rich")
 # The app; the verbs, their help and the way into the app do without what it is drawn with.
-SCREENS = ("tui.app", "tui.screen", "tui.watch", "tui.widgets", "tui.steps", "tui.compare")
+SCREENS = ("tui.app", "tui.key_order", "tui.screen", "tui.watch", "tui.widgets", "tui.steps", "tui.compare")
 LIGHT_OF_SCREENS = ("tui.watch", "tui.watch.story", "tui.watch.reading", "tui.watch.requests")
 
 
