@@ -30,7 +30,7 @@ SHORTENED = LabPlan(
     autoencoder=VaeSettings(steps=500),
     decoder=VaeSettings(steps=20, noise=0.05, decoder_only=True),
     scenes=SceneSettings(square=4096, wide=64, tall=64),
-    base=BaseSettings(steps=240, warmup=40, ema=0.98),
+    base=BaseSettings(steps=360, warmup=40, ema=0.98),
     judge=ReaderSettings(steps=20),
     encoder=ReaderSettings(steps=20),
 )
