@@ -69,11 +69,13 @@ class Telling:
 
 
 def explain(
-    scores: Scores, decision: Decision | Undecided, names: Mapping[int, str] | None = None, weight: Point | None = None
-) -> list[Sentence]:
+    scores: Scores, decision: Decision | Undecided, names: Mapping[int, str] | None = None,
+    weight: Point | None = None, weighed: Scores | None = None,
+) -> list[Sentence]:  # fmt: skip
     """Everything worth saying of a comparison, the choice first.
 
-    `names` are for LoRAs that are no epochs of one run; `weight` is the recommended point (`decide.best_weight`).
+    `names` are for LoRAs that are no epochs of one run; `weight` is the recommended point (`decide.best_weight`),
+    `weighed` the scores it was found on where other weights were drawn with fewer prompts.
     """
     telling = Telling(scores, names or {})
     if isinstance(decision, Undecided):
@@ -84,7 +86,7 @@ def explain(
         *_costs(telling, decision),
         *_ruled_out(telling, decision),
         *_relaxed(telling, decision),
-        *_weight(telling, decision, weight),
+        *_weight(Telling(weighed or scores, names or {}), decision, weight),
         *_warnings(telling, decision),
         *_remarks(scores),
     ]
@@ -94,7 +96,8 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     choice, best = decision.choice, decision.best
     figures = telling.figures(choice)
     pictures = telling.pictures(choice, telling.scores.evidence.likeness, LIKENESS, highest=True)
-    votes = f" Your {decision.votes} votes are counted in." if decision.votes else ""
+    cast = "vote is" if decision.votes == 1 else f"{decision.votes} votes are"
+    votes = f" Your {cast} counted in." if decision.votes else ""
     if decision.sureness == "too close":
         rivals = telling.several(decision.equals) if len(decision.equals) > 1 else "the epochs"
         text = (

@@ -1,0 +1,91 @@
+"""Deciding anew on what is measured already: another setting of the dial, one more vote. Draws nothing. numpy only."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from engine.compare.report import Report, read_report, write_report
+from engine.errors import LorasmithError, RunError, shown
+from engine.select.cells import Measurements, Point
+from engine.select.record import add_vote, load_measurements, read_votes
+from engine.select.votes import Vote
+
+MEASURED, HIRES, VOTES = "measured.npz", "measured-hires.npz", "votes.jsonl"
+
+
+def decide_again(folder: Path, lean: float | None = None) -> Report:
+    """Decides on the measurements and votes that are there, at another setting of the dial, and writes the report."""
+    from engine.compare.judging import judged
+
+    if lean is not None and not 0.1 <= lean <= 10:
+        raise LorasmithError(f"--lean {lean:g} is outside 0.1 (all fidelity) to 10 (all flexibility); 1 is even.")
+    with one_writer(folder):
+        report = read_report(folder)
+        done = judged(
+            report, measurements(folder, report), read_votes(folder / VOTES), hires=hires(folder, report), lean=lean
+        )
+        write_report(folder, done)
+    return done
+
+
+def vote(folder: Path, left: Point, right: Point, better: str) -> Report:
+    """Keeps one blind vote (`left`, `right` or `same`) and decides anew."""
+    return vote_all(folder, [Vote(left, right, {"left": left, "right": right, "same": None}[better])])
+
+
+def vote_all(folder: Path, votes: Sequence[Vote]) -> Report:
+    """Keeps votes and decides anew. LorasmithError for one on a point that was not drawn."""
+    known = {(row.checkpoint, row.weight) for row in read_report(folder).pictures}
+    for point in (point for one in votes for point in (one.left, one.right)):
+        if (point.checkpoint, point.weight) not in known:
+            raise LorasmithError(f"There are no pictures of checkpoint {point} in this comparison to vote on.")
+    for one in votes:
+        add_vote(folder / VOTES, one)
+    return decide_again(folder)
+
+
+def votes_of(text: str) -> list[Vote]:
+    """Votes as the page writes them: `4>5 6=4 4@0.8>4`, the better first, `=` where none is."""
+    from engine.compare.judging import parsed_point
+
+    found = []
+    for word in text.replace(",", " ").split():
+        mark = next((mark for mark in ">=<" if mark in word), None)
+        if mark is None:
+            raise LorasmithError(f"'{shown(word)}' is no vote: write 4>5 for epoch 4 over epoch 5, or 4=5.")
+        left, right = (parsed_point(part) for part in word.split(mark, 1))
+        if left == right:
+            raise LorasmithError(f"'{shown(word)}' is no vote: it names one point twice.")
+        found.append(Vote(left, right, {">": left, "<": right, "=": None}[mark]))
+    if not found:
+        raise LorasmithError("There is no vote in --votes: write such as '4>5 6=4'.")
+    return found
+
+
+def measurements(folder: Path, report: Report) -> Measurements | None:
+    """What was measured so far; None before the first."""
+    return _loaded(folder / MEASURED, report)
+
+
+def hires(folder: Path, report: Report) -> Measurements | None:
+    """What was measured of the high-res fix; None where it was not drawn."""
+    return _loaded(folder / HIRES, report)
+
+
+def _loaded(path: Path, report: Report) -> Measurements | None:
+    return load_measurements(path, report.settings.prompts_hash) if path.is_file() else None
+
+
+@contextlib.contextmanager
+def one_writer(folder: Path) -> Iterator[None]:
+    """Holds off other writers of the report (the drawing job, a vote in another window) meanwhile."""
+    try:
+        file = (folder / ".report.lock").open("a")
+    except OSError as error:
+        raise RunError(f"cannot write in {shown(folder)} ({error.strerror}): check that folder") from error
+    with file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield

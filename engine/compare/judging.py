@@ -1,0 +1,285 @@
+"""From what was measured to what is said: the rows, the decision at every setting of the dial, the words. numpy only.
+
+Only pictures of one prompt and seed compare. Checkpoints that were given up after the first pictures are judged on
+those, the survivors on all of theirs, and other weights of a checkpoint on the prompts they share with weight 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from engine.compare.report import (
+    At,
+    DecisionRow,
+    HiresRow,
+    Lean,
+    PointRow,
+    Report,
+    decision_of,
+    point_of,
+    words_of,
+)
+from engine.errors import LorasmithError
+from engine.select import record
+from engine.select.cells import BASE, Measurements, Point
+from engine.select.decide import RULES, Decision, Undecided, balance, best_weight, decide, gates_of
+from engine.select.fidelity import CannotTell
+from engine.select.scores import Scores, evaluate
+from engine.select.votes import Vote, pairs_to_ask
+from engine.select.words import explain
+
+LEANS = (0.5, 0.71, 1.0, 1.41, 2.0)
+"""The settings of the dial, from fidelity to flexibility."""
+
+_SAME = 3.0  # points by which two figures must differ to be told apart in the sentence on the high-res fix
+
+
+@dataclass(frozen=True, eq=False)
+class Stages:
+    """A comparison's figures, each set on prompts and seeds that all of its points have.
+
+    first: every checkpoint on the first prompts; whole: the survivors on all prompts, None before they have them;
+    weighed: the points of other weights beside weight 1, None without any.
+    """
+
+    first: Scores
+    whole: Scores | None
+    weighed: Scores | None
+
+    @property
+    def main(self) -> Scores:
+        """What is decided on."""
+        return self.whole or self.first
+
+
+def judged(
+    report: Report, measured: Measurements | None, votes: Sequence[Vote] = (), *,
+    hires: Measurements | None = None, lean: float | None = None,
+) -> Report:  # fmt: skip
+    """The report with everything that follows from the measurements and votes; `lean` turns the dial.
+
+    Without measurements, or where nothing can be compared yet, its figures are empty.
+    """
+    lean = report.lean if lean is None else lean
+    report = replace(report, lean=lean, votes=len(votes))
+    try:
+        stages = None if measured is None else stages_of(report, measured)
+    except LorasmithError as error:
+        stages, reason = None, str(error)
+    else:
+        reason = ""
+    if stages is None:
+        undecided = DecisionRow(reason=reason) if reason and report.state == "done" else None
+        return replace(report, points=(), words=(), dial=(), decision=undecided, weight=None, hires=None, ask=())
+    names = {} if report.epochs else {row.checkpoint: row.name for row in report.checkpoints}
+    settings = [one for one in LEANS if not math.isclose(one, lean)] + [lean]
+    dial = {one: _at_lean(one, stages, votes, names) for one in sorted(settings)}
+    decision, said = dial[lean]
+    main = record.report(stages.main, decision, ())
+    return replace(
+        report, encoders=main["encoders"], anchors=main["anchors"], points=_rows(stages, decision, lean),
+        decision=said.decision, words=said.words, weight=said.weight, ask=_ask(decision),
+        dial=tuple(lean_row for _, lean_row in dial.values()),
+        hires=None if hires is None else _hires(report, hires, decision),
+    )  # fmt: skip
+
+
+def stages_of(report: Report, measured: Measurements) -> Stages:
+    """Scores for each stage that is there. LorasmithError where nothing can be compared."""
+    early = {row.name for row in report.prompts if row.first}
+    plain = [point for point in measured.points if point.weight == 1.0 or point == BASE]
+    first = evaluate(_of_prompts(measured, early) if early else measured, report.kind, points=_drawn(plain))  # type: ignore[arg-type]
+    whole = weighed = None
+    survivors = _survivors(report, measured, early)
+    if survivors:
+        whole = evaluate(measured, report.kind, points=survivors)  # type: ignore[arg-type]
+    other = [point for point in measured.points if point.weight != 1.0 and point != BASE]
+    if other:
+        shared = {cell.prompt for cell in measured.cells if cell.point in other}
+        beside = [point for point in plain if point.checkpoint in {one.checkpoint for one in other}]
+        weighed = evaluate(_of_prompts(measured, shared), report.kind, points=[*other, *beside])  # type: ignore[arg-type]
+    return Stages(first, whole, weighed)
+
+
+def _drawn(points: Iterable[Point]) -> list[Point]:
+    found = [point for point in points if point != BASE]
+    if not found:
+        raise LorasmithError("No checkpoint is drawn yet, so there is nothing to compare.")
+    return found
+
+
+def _survivors(report: Report, measured: Measurements, early: Collection[str]) -> list[Point]:
+    """The points that have more than the first pictures; none while some of them are still being drawn."""
+    if report.stage in {"first pictures", "more for the survivors"}:
+        return []
+    later = {cell.point for cell in measured.cells if cell.prompt not in early and cell.point.weight == 1.0}
+    return sorted(later - {BASE}) if early else []
+
+
+def _of_prompts(measured: Measurements, prompts: Collection[str]) -> Measurements:
+    """The measurements of some prompts' pictures alone."""
+    rows = [at for at, cell in enumerate(measured.cells) if cell.prompt in prompts]
+
+    def cut(group: Any, name: str) -> Any:
+        return None if group is None else replace(group, **{name: getattr(group, name)[rows]})
+
+    return Measurements(
+        tuple(measured.cells[at] for at in rows),
+        cut(measured.likeness, "to_refs"), cut(measured.following, "to_texts"), cut(measured.styles, "shares"),
+        cut(measured.looks, "vectors"), cut(measured.copying, "to_train"),
+        None if measured.pixels is None else measured.pixels[rows], measured.broken,
+    )  # fmt: skip
+
+
+def _at_lean(
+    lean: float, stages: Stages, votes: Sequence[Vote], names: Mapping[int, str]
+) -> tuple[Decision | Undecided, Lean]:
+    rules = replace(RULES, lean=lean)
+    decision = decide(stages.main, rules, votes)
+    weight = None
+    if isinstance(decision, Decision):
+        weight = decision.choice
+        known = stages.weighed is not None and decision.choice in stages.weighed.points
+        if known and stages.weighed is not None:
+            weight = best_weight(stages.weighed, decision.choice.checkpoint, rules)
+        sentences = explain(stages.main, decision, names, weight, stages.weighed if known else None)
+    else:
+        sentences = explain(stages.main, decision, names)
+    said = record.report(stages.main, decision, sentences)
+    balances = ()
+    if isinstance(decision, Decision):
+        balances = tuple((p.checkpoint, p.weight, decision.judged.of(p)) for p in decision.judged.points)
+    row = Lean(lean, decision_of(said["decision"]), words_of(said["words"]), balances, _at(weight))
+    return decision, row
+
+
+def _rows(stages: Stages, decision: Decision | Undecided, lean: float) -> tuple[PointRow, ...]:
+    """A row for every point: the survivors', those of checkpoints given up, those of other weights."""
+    rows = {row.at: row for row in _points(stages.main, decision)}
+    if stages.whole is not None:
+        given_up = [row for row in _points(stages.first, decide(stages.first, replace(RULES, lean=lean)))]
+        rows |= {row.at: row for row in given_up if row.at not in rows}
+    if stages.weighed is not None:
+        gates = gates_of(stages.weighed)
+        for row in _points(stages.weighed, decision):
+            if row.at in rows:
+                continue
+            moved = _beside(row, stages, rows.get((row.checkpoint, 1.0)))
+            ruled_out = gates.get(Point(*row.at), ())
+            rows[row.at] = replace(moved, ruled_out=ruled_out, balance=_balance(moved, lean))
+    return tuple(rows[at] for at in sorted(rows))
+
+
+def _points(scores: Scores, decision: Decision | Undecided) -> list[PointRow]:
+    return [point_of(row) for row in record.report(scores, decision, ())["points"]]
+
+
+def _beside(row: PointRow, stages: Stages, full: PointRow | None) -> PointRow:
+    """A point at another weight, placed on the chart by its difference from weight 1 on the same prompts.
+
+    Otherwise the luck of the few prompts it was drawn with would move it against its own checkpoint.
+    """
+    scores = stages.weighed
+    one = Point(row.checkpoint, 1.0)
+    if scores is None or full is None or one not in scores.points:
+        return row
+    same = next(point for point in _points(scores, Undecided("")) if point.at == (row.checkpoint, 1.0))
+
+    def placed(name: str) -> float | None:
+        figures = getattr(row, name), getattr(same, name), getattr(full, name)
+        return None if None in figures else figures[0] - figures[1] + figures[2]
+
+    return replace(row, fidelity=placed("fidelity"), flexibility=_held(placed("flexibility")))
+
+
+def _held(figure: float | None) -> float | None:
+    return None if figure is None else min(100.0, max(0.0, figure))
+
+
+def _balance(row: PointRow, lean: float) -> float | None:
+    if row.fidelity is None or row.flexibility is None:
+        return None
+    return float(balance(np.array(row.fidelity), np.array(row.flexibility), lean))
+
+
+def _ask(decision: Decision | Undecided) -> tuple[tuple[At, At], ...]:
+    """Blind pairs, where a person's eye could still change the answer."""
+    if isinstance(decision, Undecided) or decision.sureness == "clear" or len(decision.equals) < 2:
+        return ()
+    pairs = pairs_to_ask(decision.judged.points, decision.judged.chance, seed=decision.votes)
+    return tuple(((a.checkpoint, a.weight), (b.checkpoint, b.weight)) for a, b in pairs)
+
+
+def _hires(report: Report, measured: Measurements, decision: Decision | Undecided) -> HiresRow | None:
+    """The guide's claim on this run: the early choice with the high-res fix against a late one without it."""
+    points = [point for point in measured.points if point != BASE]
+    if len(points) != 2 or isinstance(decision, Undecided):
+        return None
+    early, late = points
+    try:
+        scores = evaluate(measured, report.kind, points=points)  # type: ignore[arg-type]
+    except LorasmithError:
+        return None
+    if not {early, late} <= set(scores.points):
+        return None
+    places = [scores.index(early), scores.index(late)]
+    fidelity = None if isinstance(scores.fidelity, CannotTell) else scores.fidelity.value
+    first, second = ((None, None) if v is None else tuple(_known(v[i]) for i in places)
+                     for v in (fidelity, scores.flexibility.value))  # fmt: skip
+    names = report.name_of(_pair(early)), report.name_of(_pair(late))
+    return HiresRow(_pair(early), _pair(late), first, second, _hires_words(names, first, second))
+
+
+def _hires_words(
+    names: tuple[str, str], fidelity: tuple[float | None, ...], flexibility: tuple[float | None, ...]
+) -> str:
+    early, late = names
+    if None in fidelity or None in flexibility:
+        return f"Whether {early} with the high-res fix comes up to {late} cannot be told with these measures."
+    gain = fidelity[0] - fidelity[1]  # type: ignore[operator]
+    free = flexibility[0] - flexibility[1]  # type: ignore[operator]
+    near = _sorted(gain, "is nearer to", "comes as near to", "does not come as near to")
+    stays = _sorted(free, "is freer", "is as free", "is less free")
+    joint = "but" if (gain < -_SAME) != (free < -_SAME) and max(gain, free) > -_SAME else "and"
+    figures = (
+        f"fidelity {fidelity[0]:.0f} against {fidelity[1]:.0f}, "
+        f"flexibility {flexibility[0]:.0f} against {flexibility[1]:.0f}"
+    )
+    holds = "holds here" if gain >= -_SAME and free > _SAME else "does not show here"
+    return (
+        f"{early[0].upper()}{early[1:]} with the high-res fix {near} your photographs as {late} without it, {joint} "
+        f"{stays} ({figures}): the rule to take an early one and win back detail {holds}."
+    ).replace("is nearer to your photographs as", "is nearer to your photographs than")
+
+
+def _sorted(difference: float, more: str, same: str, less: str) -> str:
+    return more if difference > _SAME else same if difference >= -_SAME else less
+
+
+def parsed_point(text: str) -> Point:
+    """A point as a person writes it: `4`, `4@0.8`. LorasmithError for anything else."""
+    number, _, weight = text.partition("@")
+    try:
+        point = Point(int(number), float(weight or 1.0))
+    except ValueError:
+        point = BASE
+    if point.checkpoint < 1 or not math.isfinite(point.weight):
+        raise LorasmithError(f"'{text}' is no point of a comparison: write an epoch such as 4, or 4@0.8.")
+    return point
+
+
+def _pair(point: Point) -> At:
+    return point.checkpoint, point.weight
+
+
+def _at(point: Point | None) -> At | None:
+    return None if point is None else _pair(point)
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,88 @@
+"""The job.toml of a comparison: what is compared and how thoroughly. Light."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.errors import PlanError, shown
+from engine.plan import BaseChoice
+from engine.runs.folder import RunFolder
+
+KIND = "compare"
+Depth = Literal["quick", "normal", "thorough"]
+SEEDS: dict[Depth, int] = {"quick": 2, "normal": 2, "thorough": 4}
+"""Pictures of each prompt. quick draws the first prompts only."""
+
+OTHER_WEIGHTS = (0.6, 0.8)
+"""Drawn of the finalists beside weight 1."""
+
+DOSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+"""The weights of the self-test."""
+
+
+@dataclass(frozen=True)
+class CompareJob:
+    """What a comparison is of: a training run's checkpoints (`run`, its folder), or LoRA files from anywhere.
+
+    For files the rest of what a plan would say is here too: base, kind, trigger, class word and the folders of the
+    subject's photographs. `prompts` is a prompt set's name, empty for the kind's own, or `own` for the prompts.toml
+    beside the job. `readers` says who looks at the pictures. `dose` makes it the self-test of that checkpoint.
+    """
+
+    run: str = ""
+    loras: tuple[str, ...] = ()
+    base: BaseChoice = field(default_factory=lambda: BaseChoice(model="demo"))
+    kind: str = "object"
+    trigger: str = ""
+    class_word: str = ""
+    pictures: tuple[str, ...] = ()
+    prompts: str = ""
+    depth: Depth = "normal"
+    steps: int = 0  # 0: what suits the base
+    cfg: float = 0.0
+    readers: str = ""
+    faces: str = ""
+    dose: int = 0
+
+
+def job_text(job: CompareJob) -> str:
+    """The job as job.toml; `read_compare_job` gives it back."""
+    import tomlkit
+
+    document = tomlkit.document()
+    document["kind"] = KIND
+    document["subject"] = {"kind": job.kind, "trigger": job.trigger, "class_word": job.class_word}
+    for key in ("run", "prompts", "depth", "steps", "cfg", "readers", "faces", "dose"):
+        document[key] = getattr(job, key)
+    for key in ("loras", "pictures"):
+        document[key] = list(getattr(job, key))
+    table = tomlkit.table()
+    for key in ("model", "vae", "prediction", "zero_terminal_snr"):
+        table[key] = getattr(job.base, key)
+    # Tables come last: what follows one belongs to it.
+    subject = document.pop("subject")
+    document["subject"] = subject
+    document["base"] = table
+    return tomlkit.dumps(document)
+
+
+def read_compare_job(path: Path) -> CompareJob:
+    """The job in a job.toml. PlanError for one that is damaged: it is written by lorasmith."""
+    try:
+        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        own = {one.name for one in fields(CompareJob)} - {"base", "kind", "trigger", "class_word"}
+        values = {key: said[key] for key in own & said.keys()}
+        values |= {key: tuple(values[key]) for key in ("loras", "pictures") if key in values}
+        return CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PlanError(
+            f"{shown(path)} cannot be read as a comparison ({shown(error)}): run `lorasmith compare` anew."
+        ) from error
+
+
+def own_prompts(folder: RunFolder) -> Path:
+    """The copy of a person's own prompt set that the comparison uses, whatever becomes of their file."""
+    return folder.path / "prompts.toml"
