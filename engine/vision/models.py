@@ -18,8 +18,8 @@ from typing import Literal
 from engine.base.find import hub_cache, lorasmith_home
 from engine.errors import LorasmithError, shown
 
-Role = Literal["embedding", "copies", "faces", "labels"]
-Loader = Literal["lite0", "transformers", "demo", "sscd", "auraface", "dlib"]
+Role = Literal["embedding", "copies", "faces", "labels", "text"]
+Loader = Literal["lite0", "transformers", "demo", "sscd", "auraface", "dlib", "ppocr"]
 
 Report = Callable[[int, int], None]  # of a download: bytes done, bytes in all of the repository at hand
 
@@ -30,12 +30,14 @@ ROLES: dict[Loader, tuple[Role, ...]] = {
     "sscd": ("copies",),
     "auraface": ("faces",),
     "dlib": ("faces",),
+    "ppocr": ("text",),
 }
 _ROLE_WORDS: dict[Role, str] = {
     "embedding": "picture encoder",
     "copies": "copy detector",
     "faces": "face reader",
     "labels": "labeller",
+    "text": "text reader",
 }
 
 # What a folder must hold for a loader to take it: of each line one. The first name is what an error asks for.
@@ -54,6 +56,11 @@ _NEEDS: dict[Loader, tuple[tuple[str, ...], ...]] = {
         ("preprocessor_config.json", "processor_config.json"),
     ),
     "demo": (("encoder.safetensors",),),
+    # On the hub they lie in a folder; the package has them side by side.
+    "ppocr": (
+        ("ch_PP-OCRv4_det_infer.onnx", "PP-OCRv4/ch_PP-OCRv4_det_infer.onnx"),
+        ("ch_PP-OCRv4_rec_infer.onnx", "PP-OCRv4/ch_PP-OCRv4_rec_infer.onnx"),
+    ),
 }
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -153,6 +160,17 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "dlib",
         "Faces are found and compared by dlib (Boost) with Davis King's weights (CC0).",
         package=("face_recognition_models", "models"),
+    ),
+    KnownModel(
+        "pp-ocr",
+        "ppocr",
+        "Lettering is found and read by PP-OCRv4 (PaddleOCR by Baidu, ported by RapidOCR): Apache-2.0.",
+        (
+            HubFiles(
+                "SWHL/RapidOCR", ("PP-OCRv4/ch_PP-OCRv4_det_infer.onnx", "PP-OCRv4/ch_PP-OCRv4_rec_infer.onnx")
+            ),
+        ),
+        package=("rapidocr_onnxruntime", "models"),
     ),
 )
 
