@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +37,15 @@ def starting_noise(drawing: Drawing, channels: int, vae_scale: int) -> torch.Ten
     width, height = drawing.size
     draw = torch.Generator().manual_seed(drawing.seed)
     return torch.randn((1, channels, height // vae_scale, width // vae_scale), generator=draw)
+
+
+def step_generator(seed: int, stage: str = "steps") -> torch.Generator:
+    """What ancestral and SDE schedulers draw the fresh noise of each step from; one a picture, whatever the batch.
+
+    Derived so that it is no other seed's starting noise: with neighbouring seeds, pictures would share noise.
+    """
+    digest = hashlib.sha256(f"{stage} of seed {seed}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 @torch.no_grad()
@@ -71,9 +82,7 @@ def draw_latents(
     scheduler.set_timesteps(first.steps)
     noise = [starting_noise(d, unet.config.in_channels, vae_scale) for d in drawings]
     latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
-    # Ancestral schedulers draw fresh noise at each step: a generator a picture keeps it free of the batch.
-    generators = [torch.Generator().manual_seed(d.seed + 1) for d in drawings]
-    extra = {"generator": generators} if _takes_generator(scheduler) else {}
+    extra = {"generator": [step_generator(d.seed) for d in drawings]} if _takes_generator(scheduler) else {}
     for step in scheduler.timesteps:
         between_steps()
         doubled = torch.cat([latents, latents]) if guided else latents
@@ -114,6 +123,4 @@ def _rows(prompts: Sequence[Prompt], negative: Prompt, guided: bool) -> tuple[to
 
 
 def _takes_generator(scheduler) -> bool:
-    import inspect
-
-    return "generator" in inspect.signature(scheduler.step).parameters and "Ancestral" in type(scheduler).__name__
+    return "generator" in inspect.signature(scheduler.step).parameters

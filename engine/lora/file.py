@@ -149,7 +149,7 @@ def apply_lora(
 
     models: dict[Part, nn.Module] = {"unet": unet}
     models |= dict(zip(names.PARTS[1:], text_encoders, strict=False))
-    known = _known_names(models)
+    known = known_names(models)
     matched = {name: known[name] for name in file.modules if name in known}
     unmatched = tuple(name for name in file.modules if name not in known)
     if not matched:
@@ -158,7 +158,7 @@ def apply_lora(
             f"(first: {shown(unmatched[0])}); use a LoRA that was trained on SDXL."
         )
     for name, (_, _, module) in matched.items():
-        _check_shape(file, name, module)
+        check_shape(file, name, module)
     shapes: dict[Part, dict[str, Shape]] = {part: {} for part in models}
     for name, (part, path, _) in matched.items():
         shapes[part][path] = Shape(file.modules[name].rank, file.modules[name].scale)
@@ -262,8 +262,8 @@ def _no_lora(file: Path, tensors: Mapping[str, Tensor]) -> str:
     return f"{shown(file)} holds no LoRA ({len(tensors)} tensors of other names); choose a LoRA file."
 
 
-def _known_names(models: Mapping[Part, nn.Module]) -> dict[str, tuple[Part, str, nn.Module]]:
-    """Every name that some format gives a module of these models."""
+def known_names(models: Mapping[Part, nn.Module]) -> dict[str, tuple[Part, str, nn.Module]]:
+    """Every name that some format gives a module of these models: which model, the path in it, the module."""
     from engine.lora.targets import adaptable
 
     layers = names.layers_per_block(models["unet"].config)  # type: ignore[arg-type]
@@ -281,7 +281,8 @@ def _known_names(models: Mapping[Part, nn.Module]) -> dict[str, tuple[Part, str,
     return known
 
 
-def _check_shape(file: LoraFile, name: str, module: nn.Module) -> None:
+def check_shape(file: LoraFile, name: str, module: nn.Module) -> None:
+    """Raises LorasmithError where a module's factors do not fit the model's own weight."""
     factors = file.modules[name]
     weight: Tensor = module.weight  # type: ignore[assignment]
     fits = (
