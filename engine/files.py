@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     # The suffix is kept because some writers (Pillow, safetensors) choose the format by it.
-    beside = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}{path.suffix}")
+    beside = path.with_name(f".{path.stem[:80]}.{os.urandom(4).hex()}{path.suffix}")
     try:
         yield beside
         _flush(beside)

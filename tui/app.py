@@ -7,6 +7,7 @@ Nothing is computed here: the screens read files, and ask the engine through fil
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterable
 from functools import partial
@@ -86,6 +87,8 @@ class LorasmithApp(App[None]):
         self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
         super().__init__()
+        # Nothing is told by either, and each is a widget on every screen with styles of its own.
+        self._disable_tooltips = self._disable_notifications = True
         self._keys = KeyOrder(self, super().on_event)
         self._modes = dict(self.MODES)
         self.ascii_only = ascii_only
@@ -109,6 +112,12 @@ class LorasmithApp(App[None]):
     def on_mount(self) -> None:
         # A `kill` puts the terminal in order like leaving does; a lost terminal (SIGHUP) needs none.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
+
+    def on_ready(self) -> None:
+        # The launcher holds it off until something is on the screen.
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
 
     # Showing.
 

@@ -7,9 +7,9 @@ must go on lives in this process: it may be killed at any moment.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
-import shutil
 import signal
 import sys
 import threading
@@ -54,16 +54,18 @@ def open_app(asked: Namespace, run: RunFolder | None = None) -> int:
     from tui.widgets import graphics
 
     images = graphics.choose(asked.images, os.environ)
-    # Kitty names a picture by a colour of 24 bits.
     # Exported, they would stand for the terminal's size for ever, whatever becomes of its window.
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
+    # Kitty names a picture by a colour of 24 bits.
     prepare_environment(os.environ, asked.color or ("truecolor" if images == "kitty" else None))
     graphics.prepare(images, os.environ)
     mouse = asked.mouse if asked.mouse is not None else not _bare_ssh(os.environ)
     ascii_only = asked.ascii or not speaks_utf8(_started_with())
     # A terminal that goes away ends this process at once; nohup and some wrappers have it ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # What is imported and built until the first paint stays: looking through it for garbage takes a sixth of the start.
+    gc.disable()
     with _own_stderr() as log:
         from tui.app import LorasmithApp
 
@@ -195,9 +197,3 @@ def _say_farewell(run: RunFolder) -> None:
         from tui.text import home_path
 
         say(f"its files: {home_path(run.checkpoints)}", indent=2)
-
-
-def too_little_room() -> bool:
-    """Whether the terminal is smaller than the screens need; they say so themselves."""
-    size = shutil.get_terminal_size()
-    return size.columns < 80 or size.lines < 24

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ def request(folder: RunFolder, verb: str, **payload: object) -> None:
         folder.control.mkdir(mode=0o700, exist_ok=True)
         # Numbered, not timed: a clock that jumps must not reorder two requests.
         number = 1 + max(_waiting(folder), default=(0, ""))[0]
-        name = f"{number:06d}-{secrets.token_hex(4)}-{verb}.json"
+        name = f"{number:06d}-{os.urandom(4).hex()}-{verb}.json"
         write_atomic(folder.control / name, json.dumps({"v": 1, "verb": verb, **payload}))
     except OSError as error:
         raise RunError(

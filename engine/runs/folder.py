@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 import tomllib
@@ -219,7 +218,7 @@ def check_startable(run: RunFolder, verb: str) -> None:
     # A file made here shows that the folder is writable, that there is room for an engine to begin, and as whom
     # this user writes: shared volumes may map users, so that a run's owner is another number than geteuid() and
     # yet the same person.
-    probe = run.path / f".probe-{secrets.token_hex(4)}"
+    probe = run.path / f".probe-{os.urandom(4).hex()}"
     try:
         probe.touch(mode=0o600, exist_ok=False)
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import signal
 import site
 import subprocess
@@ -54,7 +53,7 @@ def start_engine(
     Refused (a RunError) has the reason. There is no time limit: a slow machine is not a failure. An interrupt
     while waiting ends the engine and is passed on.
     """
-    token = secrets.token_hex(8)
+    token = os.urandom(8).hex()
     return _hand_off(folder, verb, _command(folder, verb, processes, token), token, extra_env or {})
 
 

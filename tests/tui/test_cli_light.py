@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from engine.plan import KINDS
 from engine.runs.folder import create_run
 from tui import cli
 
@@ -86,10 +85,6 @@ def seconds(arguments: list[str]) -> tuple[float, float]:
 def processor_seconds() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def test_kinds_are_the_plans_own():
-    assert cli.KINDS == KINDS
 
 
 @pytest.mark.parametrize("verb", [*cli.MAKING, *cli.RUNNING], ids=lambda verb: verb.name)

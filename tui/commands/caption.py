@@ -22,13 +22,45 @@ from engine.caption.search import (
 )
 from engine.caption.store import Captions, Change, Entry, check_writable, read_captions, write_changes
 from engine.errors import shown
+from engine.plan import KINDS
 from engine.runs.events import EventReader
 from engine.runs.folder import RunFolder, create_run
-from tui.commands.train import _begin
+from tui.arguments import Parser, json_argument, named
+from tui.commands.train import begin_run
 from tui.text import count, home_path, say, say_json, table
 
 _SHOWN = 20  # changed lines in a terminal before it says "and more"
 _LONG = 240  # letters of a caption before it is cut to the part that changes
+
+
+def caption_arguments(parser: Parser) -> None:
+    parser.add_argument("folder", type=named, metavar="FOLDER", help="the pictures")
+    parser.add_argument("--captioner", default="blip", metavar="NAME",
+                        help="blip, blip-2, florence-2, qwen, wd (booru tags), labels (no network), scenes (the "
+                        "demo's), a hub name or a folder of weights (blip)")  # fmt: skip
+    parser.add_argument("--kind", choices=KINDS, default="person", metavar="KIND", help=", ".join(KINDS) + " (person)")
+    parser.add_argument("--trigger", default="", metavar="WORD", help="goes in front of every caption")
+    parser.add_argument("--class", dest="class_word", default="", metavar="WORD", help="and this behind it: woman")
+    parser.add_argument("--instruction", default="", metavar="TEXT", help="what a chat captioner is asked")
+    parser.add_argument("--overwrite", action="store_true", help="also where there is a caption; --undo takes it back")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--undo", action="store_true", help="take back the last change of FOLDER's captions")
+
+
+def captions_arguments(parser: Parser) -> None:
+    parser.add_argument("folder", type=named, metavar="FOLDER", help="the pictures")
+    parser.add_argument("--find", metavar="WORDS", help="only captions that say this")
+    parser.add_argument("--picture", metavar="NAME", help="only pictures of this name, or pattern such as 'beach-*'")
+    parser.add_argument("--problem", metavar="WHAT", help="only: missing, empty, duplicate, long, trigger; or any")
+    parser.add_argument("--phrases", action="store_true", help="what most captions say")
+    parser.add_argument("--prefix", metavar="WORDS", help="put these in front; with --strip, in place of those")
+    parser.add_argument("--strip", metavar="WORDS", help="take these off the front")
+    parser.add_argument("--replace", nargs=2, metavar=("OLD", "NEW"), help="a phrase by another")
+    parser.add_argument("--regex", action="store_true", help="--find and OLD are regular expressions")
+    parser.add_argument("--trigger", default="", metavar="WORD", help="what every caption should say, for --problem")
+    parser.add_argument("--yes", action="store_true", help="write without asking")
+    parser.add_argument("--undo", action="store_true", help="take back the last change of FOLDER's captions")
+    json_argument(parser)
 
 
 def caption(asked: Namespace) -> int:
@@ -50,7 +82,7 @@ def caption(asked: Namespace) -> int:
         trigger=asked.trigger, class_word=asked.class_word, instruction=asked.instruction, overwrite=asked.overwrite,
     ))  # fmt: skip
     run = create_run(_run_name(captions.root), caption_toml(plan), kind="caption")
-    code = _begin(run, "caption", detach=asked.detach)
+    code = begin_run(run, "caption", detach=asked.detach)
     if not asked.detach:
         _tell_result(run, captions.root)
     return code

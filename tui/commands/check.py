@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from engine.dataset.health.figures import Health
 from engine.dataset.health.models import FETCHED, wanted_roles
 from engine.dataset.health.request import VERB, NoRoom, answer, check_run
 from engine.errors import DatasetError, shown
-from engine.plan import ClassFolder, PictureFolder, Pictures, Plan
+from engine.plan import KINDS, ClassFolder, PictureFolder, Pictures, Plan
 from engine.plan_file import read_plan, with_changes
 from engine.runs.control import request
 from engine.runs.events import Event, EventReader
@@ -23,11 +24,27 @@ from engine.runs.launch import Refused, start_engine
 from engine.runs.lock import lock_holder
 from engine.runs.summary import read_summary
 from engine.vision.models import find_model, installed
+from tui.arguments import Parser, json_argument, named, positive
 from tui.follow import Interrupts
 from tui.text import duration, plain, say, say_json
 
 _LOOK_SECONDS = 0.05
 _INTERRUPTED = 130
+
+
+def check_arguments(parser: Parser) -> None:
+    parser.add_argument(
+        "folders", nargs="+", type=named, metavar="FOLDER", help="pictures: folders, .zip files, or a plan (.toml)"
+    )
+    parser.add_argument("--kind", choices=KINDS, metavar="KIND", help="what is trained: " + ", ".join(KINDS))
+    parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, looked for in the captions")
+    parser.add_argument("--class", dest="class_prompt", metavar="WORD", help="the everyday word for it, e.g. woman")
+    parser.add_argument("--resolution", type=_side, metavar="N", help="side of the square (1024)")
+    parser.add_argument("--batch", type=positive, metavar="N", help="pictures in one step (1)")
+    parser.add_argument("--repeats", type=positive, metavar="N", help="times a picture is taken in an epoch (auto)")
+    parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
+    parser.add_argument("--fetch", action="store_true", help="first fetch the small models that see more")
+    json_argument(parser)
 
 
 def check(asked: Namespace) -> int:
@@ -160,3 +177,12 @@ class _Counter:
     def clear(self) -> None:
         if self._shows:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _side(text: str) -> int:
+    from engine.plan_finding import SDXL_SIDES
+
+    least, most = SDXL_SIDES
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a side in pixels that SDXL takes, {least} to {most}")
+    return int(text)

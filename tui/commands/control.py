@@ -14,12 +14,21 @@ from engine.runs.folder import RunFolder, find_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
+from tui.arguments import Parser, run_argument
 from tui.commands.status import has_state, typed
 from tui.follow import outcome
 from tui.text import say, size
 
 _PATIENCE = 10.0
 _LOOK_SECONDS = 0.1
+
+
+save_arguments = sample_arguments = pause_arguments = resume_arguments = run_argument
+
+
+def stop_arguments(parser: Parser) -> None:
+    run_argument(parser)
+    parser.add_argument("--now", action="store_true", help="without saving what came after the last state")
 
 
 def save(asked: Namespace) -> int:

@@ -6,9 +6,13 @@ import sys
 from argparse import Namespace
 
 from engine.doctor import examine
+from tui.arguments import json_argument
 from tui.text import count, say, say_json
 
 _MARKS = {"ok": "ok", "note": "note", "warning": "warning", "problem": "PROBLEM"}
+
+
+doctor_arguments = json_argument
 
 
 def doctor(asked: Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine.dataset.check import CheckReport
 from engine.errors import shown
@@ -12,9 +13,15 @@ from engine.plan import Plan
 from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, read_plan
 from engine.plan_finding import Finding
+from tui.arguments import Parser, json_argument
 from tui.text import count, duration, plain, say, say_json, size
 
 _LABEL = 10
+
+
+def estimate_arguments(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    json_argument(parser)
 
 
 def estimate(asked: Namespace) -> int:

@@ -16,9 +16,17 @@ from engine.errors import BaseModelError, PlanError, RunError, shown
 from engine.files import atomic_path
 from engine.plan_file import read_plan
 from engine.runs.folder import RunFolder, find_run
+from tui.arguments import Parser, positive, run_argument
 from tui.text import home_path, say, size
 
 _EPOCH = re.compile(r"[^.].*-(\d{6})\.safetensors")
+
+
+def export_arguments(parser: Parser) -> None:
+    run_argument(parser)
+    parser.add_argument("--epoch", type=positive, required=True, metavar="N", help="which checkpoint")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file (or folder) to write it to")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
 
 
 def export(asked: Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,10 +14,29 @@ from typing import Any
 from engine.errors import LorasmithError, shown
 from engine.lora.inspect import PART_NAMES, LoraReport, PartReport, inspect_lora
 from engine.runs.launch import engine_environment
+from tui.arguments import Parser, json_argument, named, positive
 from tui.text import count, home_path, plain, say, say_json, size, table
 
 _LONG = 240  # characters of a setting that are shown; --json has all
 _EXACT = 1e-7  # of an update's norm: below it the difference is the check's own
+
+
+def inspect_arguments(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="a LoRA of kohya's, diffusers' or peft's format")
+    json_argument(parser)
+
+
+def resize_arguments(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the LoRA to make smaller")
+    parser.add_argument("--keep", type=_share, metavar="X", help="share of each update to keep, e.g. 0.95")
+    parser.add_argument("--rank", type=positive, metavar="N", help="the new rank; with --keep, the most it may be")
+    _rewriting(parser)
+
+
+def merge_arguments(parser: Parser) -> None:
+    parser.add_argument("files", nargs="+", type=_weighted, metavar="FILE[:WEIGHT]", help="LoRAs to add up (weight 1)")
+    parser.add_argument("--rank", type=positive, metavar="N", help="cut the sum to this rank (else nothing is lost)")
+    _rewriting(parser)
 
 
 def inspect(asked: Namespace) -> int:
@@ -163,3 +183,34 @@ def _range(low: float, high: float) -> str:
 
 def _absolute(path: Path) -> str:
     return str(path.expanduser().absolute())
+
+
+def _rewriting(parser: Parser) -> None:
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="the file to write")
+    parser.add_argument("--precision", choices=("fp16", "bf16", "fp32"), help="of the weights (as they were)")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+    json_argument(parser)
+
+
+def _weighted(text: str) -> tuple[Path, float]:
+    """`style.safetensors:0.6` as file and weight; a file whose name ends like that counts as a file."""
+    name, colon, number = named(text).rpartition(":")
+    if colon and name and not Path(text).expanduser().exists():
+        try:
+            weight = float(number)
+        except ValueError:
+            weight = float("nan")
+        if not -100 <= weight <= 100:
+            raise argparse.ArgumentTypeError(f"'{number}' behind the colon of '{text}' is no weight, such as 0.6")
+        return Path(name), weight
+    return Path(text), 1.0
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a share above 0 and up to 1, such as 0.95")
+    return share

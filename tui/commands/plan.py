@@ -8,11 +8,27 @@ from pathlib import Path
 
 from engine.errors import LorasmithError, PlanError, shown
 from engine.files import write_atomic
-from engine.plan import Plan
+from engine.plan import KINDS, Plan
 from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, plan_from_text, write_plan
 from engine.plan_finding import Finding
+from tui.arguments import Parser, json_argument
 from tui.text import home_path, plain, say, say_json
+
+
+def new_arguments(parser: Parser) -> None:
+    parser.add_argument("--kind", required=True, choices=KINDS, metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("--images", required=True, type=Path, metavar="FOLDER", help="a folder of pictures, or a .zip")
+    parser.add_argument("--out", type=Path, metavar="PLAN", help="the file to write (KIND.toml)")
+    parser.add_argument("--base", metavar="MODEL", help="SDXL .safetensors, diffusers folder or hub name (sdxl-1.0)")
+    parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, e.g. ohwx")
+    parser.add_argument("--class", dest="class_prompt", metavar="WORD", help="the everyday word for it, e.g. woman")
+
+
+def import_preset_arguments(parser: Parser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.json", help="a preset saved by the kohya GUI")
+    parser.add_argument("--out", type=Path, required=True, metavar="PLAN", help="the plan file to write")
+    json_argument(parser)
 
 
 def new(asked: Namespace) -> int:

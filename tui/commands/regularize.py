@@ -29,11 +29,30 @@ from engine.plan import ClassFolder, Plan
 from engine.plan_file import plan_from_text, read_plan, read_text, update_text
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.summary import read_summary
-from tui.commands.train import _begin, run_name
+from tui.arguments import Parser, json_argument, named, positive
+from tui.commands.train import begin_run, run_name
 from tui.follow import Interrupts, follow
 from tui.text import count, duration, home_path, plain, say, say_json, table
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def regularize_arguments(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--advice", action="store_true", help="only say which way to take, and what each costs")
+    parser.add_argument("--from", dest="source", type=named, metavar="PLACE",
+                        help="do not draw: a folder, a .zip, or a dataset on the hub (owner/name)")  # fmt: skip
+    parser.add_argument("--count", type=positive, metavar="N", help="pictures (what an epoch takes)")
+    parser.add_argument("--prompts", metavar="WHICH",
+                        help="captions: the plan's own, with the class in the trigger's place; varied: "
+                        "lorasmith's; class: the class prompt; or a text file (captions, if any)")  # fmt: skip
+    parser.add_argument("--negative", default="", metavar="PROMPT", help="what the pictures should not show")
+    parser.add_argument("--steps", type=positive, default=25, metavar="N", help="sampling steps (25)")
+    parser.add_argument("--cfg", type=float, default=5.0, metavar="X", help="how strictly prompts are followed (5)")
+    parser.add_argument("--write", action="store_true", help="add the pictures to PLAN when they are there")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    json_argument(parser)
 
 
 def regularize(asked: Namespace) -> int:
@@ -106,7 +125,7 @@ def _work(asked: Namespace, job: ClassJob) -> int:
     if run is None:
         name = asked.name or f"{run_name(read_plan(path), path)[:52]}-class"
         run = create_run(name, job_text(job), kind=KIND, exact=asked.name is not None)
-        code = _begin(run, KIND, detach=asked.detach)
+        code = begin_run(run, KIND, detach=asked.detach)
     else:
         code = _again(run, detach=asked.detach)
     if asked.detach and not code:
@@ -124,7 +143,7 @@ def _again(run: RunFolder, *, detach: bool) -> int:
         say(f"The run {shown(run.name)} has them already.")
         return 0
     if not summary.alive:
-        return _begin(run, KIND, detach=detach)
+        return begin_run(run, KIND, detach=detach)
     say(f"The run {shown(run.name)} is at it.")
     if detach:
         return 0

@@ -8,6 +8,7 @@ from argparse import Namespace
 from engine.errors import shown
 from engine.runs.folder import RunFolder, find_run, home, list_runs
 from engine.runs.summary import RunSummary, read_summary
+from tui.arguments import Parser, json_argument
 from tui.telling import stage_words
 from tui.text import clock, duration, home_path, pace, plain, say, say_json, table
 
@@ -16,6 +17,11 @@ _LISTED = 8
 
 # What a shell learns of a run: 0 all is well, else why not.
 EXIT_CODES = {"stopped": STOPPED, "failed": FAILED, "died": FAILED}
+
+
+def status_arguments(parser: Parser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's name or folder; without: every run")
+    json_argument(parser)
 
 
 def home_page(runs: list[RunFolder]) -> None:

@@ -6,9 +6,29 @@ import importlib.util
 import subprocess
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from engine.errors import LorasmithError
 from engine.runs.launch import engine_environment
+from tui.arguments import Parser, json_argument, positive
+
+
+def bench_arguments(parser: Parser) -> None:
+    parser.add_argument("--real", action="store_true", help="at the real SDXL shape with random weights (CUDA)")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="also write the figures there as JSON")
+    json_argument(parser)
+
+
+def draw_arguments(parser: Parser) -> None:
+    parser.add_argument("prompt", metavar="PROMPT")
+    parser.add_argument("--to", type=Path, required=True, metavar="FILE.png")
+    parser.add_argument("--base", default="demo", metavar="MODEL", help="what to draw with (demo)")
+    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA to draw with")
+    parser.add_argument("--negative", metavar="PROMPT", help="what the picture should not show")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same picture (0)")
+    parser.add_argument("--steps", type=positive, metavar="N", help="sampling steps")
+    parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
+    parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
 
 
 def bench(asked: Namespace) -> int:

@@ -14,9 +14,27 @@ from engine.plan_checks import check_plan
 from engine.plan_file import plan_from_text, read_plan, read_text, update_text, write_plan
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
+from tui.arguments import Parser, positive
 from tui.commands.status import typed
 from tui.follow import Interrupts, follow
 from tui.text import home_path, say
+
+
+def train_arguments(parser: Parser) -> None:
+    parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    parser.add_argument("--processes", type=positive, default=1, metavar="N", help="one for each GPU (1)")
+
+
+def demo_arguments(parser: Parser) -> None:
+    parser.add_argument("--out", type=Path, metavar="DIR", help="make the run in DIR")
+
+
+def lab_arguments(parser: Parser) -> None:
+    parser.add_argument("job", nargs="?", type=Path, metavar="JOB.toml", help="settings, as in a lab run's job.toml")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (lab)")
 
 
 def train(asked: Namespace) -> int:
@@ -26,7 +44,7 @@ def train(asked: Namespace) -> int:
     _tell_findings(plan, path)
     name = run_name(plan, path) if asked.name is None else asked.name
     run = create_run(name, absolute_text(path), exact=asked.name is not None)
-    return _begin(run, processes=asked.processes, detach=asked.detach)
+    return begin_run(run, processes=asked.processes, detach=asked.detach)
 
 
 def demo(asked: Namespace) -> int:
@@ -35,7 +53,7 @@ def demo(asked: Namespace) -> int:
 
     run = make_demo(asked.out.expanduser().absolute() if asked.out is not None else None)
     say("A demo: ten epochs on a tiny base that comes with lorasmith. It needs no GPU and no download.")
-    code = _begin(run)
+    code = begin_run(run)
     if code == 0:
         files = sorted(run.checkpoints.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
         middle = files[len(files) // 2]
@@ -71,7 +89,7 @@ def lab(asked: Namespace) -> int:
         path = asked.job.expanduser()
         text = lab_toml(read_lab_plan(path))
     run = create_run(asked.name or "lab", text, kind="lab", exact=asked.name is not None)
-    return _begin(run, "lab", detach=asked.detach)
+    return begin_run(run, "lab", detach=asked.detach)
 
 
 def native_resolution(model: str) -> int | None:
@@ -93,7 +111,7 @@ def _tell_findings(plan: Plan, path: Path) -> None:
             say(f"warning: {shown(finding.sentence)}")
 
 
-def _begin(run: RunFolder, verb: str = "train", *, processes: int = 1, detach: bool = False) -> int:
+def begin_run(run: RunFolder, verb: str = "train", *, processes: int = 1, detach: bool = False) -> int:
     """Starts the run's engine; a run that was refused leaves no folder behind."""
     try:
         started = start_engine(run, verb, processes=processes)

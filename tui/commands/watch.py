@@ -7,10 +7,17 @@ from argparse import Namespace
 from engine.errors import shown
 from engine.runs.folder import find_run
 from engine.runs.summary import read_summary
+from tui.arguments import Parser, run_argument, screen_arguments
 from tui.commands.status import progress
 from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
 from tui.text import say
+
+
+def watch_arguments(parser: Parser) -> None:
+    run_argument(parser)
+    screen_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print the run's events, one JSON object a line")
 
 
 def watch(asked: Namespace) -> int:

@@ -23,7 +23,8 @@ from engine.plan_file import read_plan
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
-from tui.commands.train import _begin, run_name
+from tui.arguments import Parser, json_argument, positive
+from tui.commands.train import begin_run, run_name
 from tui.follow import Interrupts, follow
 from tui.text import count, home_path, plain, say, say_json, table
 
@@ -37,6 +38,25 @@ _JUDGED = {
     "several words": "several words, each with what the base knows of it: `--draw` shows what that is",
     "unknown": "one token of a vocabulary that is not SDXL's: its number says nothing about how rare it is",
 }
+
+
+def words_arguments(parser: Parser) -> None:
+    parser.add_argument("plan", nargs="?", type=Path, metavar="PLAN")
+    parser.add_argument("--word", metavar="WORD", help="another word than the plan's instance prompt")
+    parser.add_argument("--draw", action="store_true", help="have the base draw it, and say what it knows of it")
+    parser.add_argument("--lookalike", action="store_true", help="find the name whose drawings resemble the pictures")
+    parser.add_argument("--names", type=Path, metavar="FILE", help="names to draw, one a line (lorasmith's list)")
+    parser.add_argument("--i-have-permission", action="store_true",
+                        help="the pictures show me or someone who agreed, and an adult")  # fmt: skip
+    parser.add_argument("--steps", type=positive, default=20, metavar="N", help="sampling steps (20)")
+    parser.add_argument("--encoder", default="auto", metavar="MODEL", help="who looks at pictures: name or folder")
+    parser.add_argument("--faces", default="auto", metavar="MODEL", help="who looks at faces: auraface, dlib, a folder")
+    parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
+    parser.add_argument("--name", metavar="NAME", help="what to call the run (made from the plan)")
+    parser.add_argument("--forget", nargs="?", const="", metavar="RUN",
+                        help="delete what was computed from the subject's pictures, in RUN or everywhere")  # fmt: skip
+    parser.add_argument("--forget-bank", action="store_true", help="delete all drawings of words and names")
+    json_argument(parser)
 
 
 def words(asked: Namespace) -> int:
@@ -223,7 +243,7 @@ def _work(asked: Namespace, job: LookalikeJob, name: str) -> tuple[RunFolder, in
 def _start(asked: Namespace, run: RunFolder) -> int:
     """Begins the run and follows it; for a program its events come as JSON, a line each, before the result."""
     if not asked.json:
-        return _begin(run, run.kind, detach=asked.detach)
+        return begin_run(run, run.kind, detach=asked.detach)
     started = start_engine(run, run.kind)
     if asked.detach:
         say_json({"folder": str(run.path), "pid": started.pid})

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from rich.cells import chop_cells, get_character_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.css.styles import RenderStyles
+from textual.dom import DOMNode
 from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
@@ -35,8 +37,6 @@ _NEAR = 6  # columns between two changes that are sent as one: moving the cursor
 
 class Board(Widget):
     """Rows of text of one cell height; override `rows` and call `redraw` when what it shows has changed."""
-
-    COMPONENT_CLASSES = {f"board--{ink}" for ink in INKS}
 
     DEFAULT_CSS = """
     Board {
@@ -108,6 +108,24 @@ class Board(Widget):
         if ink in INKS:
             return self.get_component_rich_style(f"board--{ink}")
         return self.rich_style + Style.parse(ink)
+
+    def get_component_styles(self, *names: str) -> RenderStyles:
+        """The look of an ink, worked out when it is first used.
+
+        As COMPONENT_CLASSES, all ten would be worked out for each board at each change of a class: half of what the
+        stylesheet costs until the first paint.
+        """
+        for name in names:
+            if name not in self._component_styles:
+                ink = DOMNode(classes=name)
+                ink._attach(self)
+                self.app.stylesheet.apply(ink)
+                self._component_styles[name] = ink.styles
+        return super().get_component_styles(*names)
+
+    def notify_style_update(self) -> None:
+        self._component_styles.clear()
+        super().notify_style_update()
 
     def _laid_out(self, width: int, height: int) -> list[list[Cell]]:
         rows = [cells(row, width) for _, row in zip(range(height), self.rows(width, height), strict=False)]
