@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,33 @@ import pytest
 # Before torch is imported anywhere, the engines that tests start included: the tests' models are so small that two
 # threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+_PATIENCE = 300.0  # seconds that a test waits for the machine before it goes on as it is
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests marked `alone` measure by the clock: no other test of this checkout runs meanwhile."""
+    wanted = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
+    with _locked(Path(__file__).parent, wanted) as door, _locked(Path(__file__), wanted):
+        if wanted == fcntl.LOCK_SH:
+            fcntl.flock(door, fcntl.LOCK_UN)  # who waits to be alone closes it: nobody further goes in
+        return (yield)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, how: int) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDONLY)
+    end = time.monotonic() + _PATIENCE
+    try:
+        while time.monotonic() < end:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+                break
+            time.sleep(0.02)
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def missing(reason: str) -> None:

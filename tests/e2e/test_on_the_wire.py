@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -74,20 +72,17 @@ def test_memory_of_the_terminals_process(open_app, own_home, recorded):
     assert int(status[status.index("VmHWM:") + 1]) * 1024 < MEMORY
 
 
+@pytest.mark.alone
 def test_the_first_paint_comes_within_half_a_second(open_app, own_home, recorded):
-    """By the clock where the machine is idle; where it is not, by what a bare interpreter takes on it."""
-    painted, bare, work = [], [], []
-    for _ in range(3):
-        begun = time.monotonic()
-        subprocess.run([sys.executable, "-c", "pass"], check=True)
-        bare.append(time.monotonic() - begun)
+    painted, work = [], []
+    for _ in range(5):
         terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home))
         terminal.until("q leave")
         painted.append(time.monotonic() - terminal.began)
         work.append(processor_seconds(terminal.process.pid))
         terminal.__exit__()
-    assert statistics.median(work) < 0.75
-    assert statistics.median(painted) < max(0.5, 40 * statistics.median(bare))
+    assert statistics.median(work) < 0.5
+    assert statistics.median(painted) < 0.5
 
 
 def processor_seconds(pid: int) -> float:
