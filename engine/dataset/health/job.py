@@ -30,8 +30,6 @@ from engine.plan_finding import DEMO_STEP
 from engine.runs.folder import home
 from engine.runs.job import Job, Stopped
 
-_SAVE_SECONDS = 1.0
-
 
 def run(job: Job) -> None:
     """Checks the pictures of the plan in the run's job.toml; what was measured before a stop is kept for the next."""
@@ -71,7 +69,7 @@ def _measured(
 
     The number of pictures whose figures were known is the last value.
     """
-    background = _colour(plan.pictures.background)
+    background = models.background_of(plan)
     keys = {picture.path: _key(picture, plan) for picture in dataset.pictures}
     kept = cache.known(keys.values())
     known = sum(key in kept for key in keys.values())
@@ -89,16 +87,13 @@ def _measured(
         else:
             cache.keep(key, kept[key])
 
-    total, saved = len(dataset.pictures), time.monotonic()
+    total = len(dataset.pictures)
     with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
         waiting = {pool.submit(work, picture): key for key, picture in reversed(first.items())}
         try:
             for done, future in enumerate(as_completed(waiting), start=total - len(waiting) + 1):
                 heard(future, waiting[future])
                 job.stage("measuring the pictures", done, total)
-                if time.monotonic() - saved > _SAVE_SECONDS:
-                    cache.save()
-                    saved = time.monotonic()
                 _hear(job)
         finally:
             pool.shutdown(cancel_futures=True)
@@ -156,11 +151,6 @@ def _key(picture: Picture, plan: Plan) -> str:
     return f"{picture.digest}:{plan.pictures.background}" if transparent else picture.digest
 
 
-def _colour(text: str) -> tuple[int, int, int]:
-    red, green, blue = (int(text[at : at + 2], 16) for at in (1, 3, 5))
-    return red, green, blue
-
-
 def _stage(job: Job, name: str, named: bool = False) -> Callable[..., None]:
     """A report of counts as a stage of the job, which also hears a stop; with `named`, the name comes with each."""
 
@@ -187,5 +177,3 @@ def _write(job: Job, health: Health) -> None:
         raise RunError(
             f"the report cannot be written to {shown(job.folder.path)} ({error.strerror}): make room on that disk"
         ) from error
-
-

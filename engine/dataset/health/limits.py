@@ -28,6 +28,7 @@ COPIES_SHARE = Limit(0.15, 0.5, "lorasmith")
 SAME_GROUND_SHARE = Limit(0.4, 0.6, "lorasmith")
 SAME_CLOTHES_SHARE = Limit(0.4, 0.6, "lorasmith")
 OVERLAY_SHARE = Limit(0.0, 0.1, "LAION and data-juicer drop such pictures")
+LETTERING_SURE = Limit(0.75, None, _OWN)  # petals and faces taken for letters are read with 0.47 at most
 # Size and shape.
 SHORT_SIDE = Limit(768, 512, "argus-curator: 512")
 ENLARGED = Limit(1.25, 1.75, "lorasmith")

@@ -13,6 +13,7 @@ from engine.dataset.health.cache import Cache
 from engine.dataset.health.copies import Shot, find_copies
 from engine.dataset.health.figures import LEVELS, CopyGroup, Finding, Health, PictureHealth
 from engine.dataset.health.judge import Fault, Seen, faults_of, gravest_first, picture_findings
+from engine.dataset.health.lettering import lettering_faults, lettering_findings
 from engine.dataset.health.limits import BLANK
 from engine.dataset.health.measure import Measured
 from engine.dataset.health.people import Person, people_faults, people_findings
@@ -74,7 +75,10 @@ def health_of(
     findings += _sameness(train, groups, looked.measured, plan.subject.kind)
     people, people_found, people_own, people_note = _people(train, plan, stage)
     findings += people_found
-    own = [[*first, *second] for first, second in zip(own, people_own, strict=True)] if people_own else own
+    lettering, reader, text_note = models.lettering(train, plan, cache, stage)
+    findings += lettering_findings(names, lettering, reader) if lettering else []
+    for more in (people_own, lettering_faults(lettering)):
+        own = [[*first, *second] for first, second in zip(own, more, strict=True)] if more else own
 
     words = read_words([one.line.picture for one in train], plan.subject, looked.rules)
     findings += picture_findings(train, own)
@@ -88,15 +92,12 @@ def health_of(
         pictures=_lines(looked, train, own, groups, people, words),
         findings=tuple(findings),
         copies=groups,
-        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan, train), _MARKS_NOTE) if note),
+        not_seen=tuple(note for note in (copy_note, people_note, _words_note(plan, train), text_note) if note),
         search=search_address(plan, len(train)),
         trainable=report.trainable,
         seconds=0.0,
         known=looked.known,
     )
-
-
-_MARKS_NOTE = "watermarks and lettering that only one or two pictures carry, and any over a busy ground: look for them."
 
 
 def _with_folder_words(plan: Plan, dataset: Dataset) -> Plan:
