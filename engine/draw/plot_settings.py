@@ -1,0 +1,255 @@
+"""An X/Y/Z plot as settled: its job.toml, and every cell with the order it is drawn by. Light."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from engine.draw.order import Order
+from engine.draw.plot_axes import Axis, AxisKind, Value, label, reordered, searched
+from engine.draw.plot_sources import BASE, Checkpoint
+from engine.errors import LorasmithError, PlanError, shown
+from engine.plan import BaseChoice
+from engine.runs.folder import RunFolder, list_runs
+
+KIND = "plot"
+PLACES = "xyz"
+MOST_MEGAPIXELS = 200.0  # as A1111; a PNG of more is opened by few programs
+SHOWN_SIDE = 192  # pictures smaller than this, which only a small base draws, are enlarged in whole pixels
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its place (column, row, sub-grid), which checkpoint draws it at what weight, and what it draws.
+
+    `checkpoint` is BASE for the untouched base, which a weight of 0 is too.
+    """
+
+    place: tuple[int, int, int]
+    checkpoint: str
+    weight: float
+    order: Order
+
+    @property
+    def model(self) -> tuple[str, float]:
+        """What must be worn to draw it; cells of one model are drawn together."""
+        return (self.checkpoint, self.weight) if self.checkpoint != BASE and self.weight else (BASE, 0.0)
+
+    @property
+    def file(self) -> str:
+        """What its PNG in `cells/` is called: x02-y01.png, of several sub-grids z03-x02-y01.png."""
+        column, row, sub_grid = self.place
+        return f"z{sub_grid + 1:02d}-x{column + 1:02d}-y{row + 1:02d}.png"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Everything that a plot is drawn by. `axes` are X, Y and Z, as many as there are.
+
+    `order` holds what no axis varies. `cell` is the longest side of a cell in the grid, 0 as drawn; `margin` the
+    pixels between cells, None for what suits their size. `to` is where the grid goes beside the run folder.
+    """
+
+    order: Order
+    axes: tuple[Axis, ...]
+    checkpoints: tuple[Checkpoint, ...] = ()
+    weight: float = 1.0
+    base: BaseChoice = field(default_factory=lambda: BaseChoice(model="demo"))
+    cell: int = 0
+    margin: int | None = None
+    to: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Columns, rows, sub-grids."""
+        lengths = [len(axis.values) for axis in self.axes] + [1, 1, 1]
+        return lengths[0], lengths[1], lengths[2]
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, X fastest, then Y, then Z. Raises LorasmithError where search and replace finds nothing."""
+        return tuple(self._cells())
+
+    def _cells(self) -> Iterator[Cell]:
+        columns, rows, sub_grids = self.shape
+        default = self.checkpoints[0].name if self.checkpoints else BASE
+        for z, y, x in product(range(sub_grids), range(rows), range(columns)):
+            at = dict(zip(self.axes, (x, y, z), strict=False))
+            said = {axis.kind: axis.values[index] for axis, index in at.items() if axis.kind != "replace"}
+            checkpoint = str(said.get("epoch", default))
+            weight = float(said.get("weight", self.weight))  # type: ignore[arg-type]
+            changed: dict[str, Any] = {kind: said[kind] for kind in _OF_AN_ORDER if kind in said}
+            order = replace(self.order, **changed)
+            for axis, index in at.items():
+                order = _worded(order, axis, axis.values[index])
+            yield Cell((x, y, z), checkpoint, weight, order)
+
+    def axis(self, kind: AxisKind) -> Axis | None:
+        return next((axis for axis in self.axes if axis.kind == kind), None)
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        return next(one for one in self.checkpoints if one.name == name)
+
+    def labels(self, index: int) -> list[str]:
+        """What stands beside the values of the index-th axis; nothing where there is no such axis."""
+        if index >= len(self.axes):
+            return [""]
+        axis = self.axes[index]
+        if axis.kind == "epoch":
+            return [str(value) or "no LoRA" for value in axis.values]
+        return [label(axis.kind, value) for value in axis.values]
+
+    def called(self, cell: Cell) -> str:
+        """A cell as people name it: `epoch 3, weight 0.8`."""
+        labels = [self.labels(index)[cell.place[index]] for index in range(len(self.axes))]
+        return ", ".join(shown(text[:60]) for text in labels)
+
+
+_OF_AN_ORDER: tuple[AxisKind, ...] = ("prompt", "seed", "cfg", "steps", "sampler", "size")
+
+
+def _worded(order: Order, axis: Axis, value: Value) -> Order:
+    """The order with search and replace, or another order of its parts, done in its prompts."""
+    if axis.kind == "order":
+        parts = [str(part) for part in value]  # type: ignore[union-attr]
+        missing = next((part for part in parts if part not in order.prompt), None)
+        if missing is not None:
+            raise LorasmithError(
+                f"The part {shown(missing)!r} to put in order is not in the prompt {shown(order.prompt)!r}: write it "
+                "as it stands there."
+            )
+        return replace(order, prompt=reordered(order.prompt, parts))
+    if axis.kind != "replace":
+        return order
+    search = str(axis.values[0])
+    if search not in order.prompt and search not in order.negative:
+        raise LorasmithError(
+            f"The text {shown(search)!r} to search for is neither in the prompt {shown(order.prompt)!r} nor in the "
+            "negative one: the first value of replace must stand there."
+        )
+    return replace(
+        order, prompt=searched(order.prompt, search, str(value)), negative=searched(order.negative, search, str(value))
+    )
+
+
+def checked(plot: Plot, step: int, *, has_loras: bool) -> Plot:
+    """The plot, if it can be drawn on a base whose sides are multiples of `step`. LorasmithError in one sentence."""
+    kinds = [(axis.kind, axis.values[0] if axis.kind == "replace" else "") for axis in plot.axes]
+    for index, kind in enumerate(kinds):
+        if kind in kinds[:index]:
+            raise LorasmithError(
+                f"Both --{PLACES[kinds.index(kind)]} and --{PLACES[index]} are {kind[0]}, so one would undo the other: "
+                "name another kind for one of them."
+            )
+    if not has_loras and any(axis.kind in {"epoch", "weight"} for axis in plot.axes):
+        wanted = next(axis.kind for axis in plot.axes if axis.kind in {"epoch", "weight"})
+        raise LorasmithError(f"An axis of {wanted} needs LoRAs: add --lora with a run, a folder of LoRAs or a file.")
+    for width, height in dict.fromkeys(cell.order.size for cell in plot.cells):
+        if width % step or height % step or width < step or height < step:
+            raise LorasmithError(
+                f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}."
+            )
+    _check_grid(plot)
+    return plot
+
+
+def _check_grid(plot: Plot) -> None:
+    columns, rows, sub_grids = plot.shape
+    widest, tallest = (max(shown_size(cell.order.size, plot)[side] for cell in plot.cells) for side in (0, 1))
+    pixels = columns * rows * sub_grids * widest * tallest / 1e6
+    if pixels > MOST_MEGAPIXELS:
+        cell = int(max(widest, tallest) * (MOST_MEGAPIXELS / pixels) ** 0.5 * 0.95) // 32 * 32
+        instead = f", or shrink the cells with --cell {cell}" if cell >= 64 else ""
+        raise LorasmithError(
+            f"The grid would be {columns * sub_grids:,} x {rows:,} cells of {widest}x{tallest}, {pixels:,.0f} "
+            f"megapixels, and {MOST_MEGAPIXELS:,.0f} are the limit: name fewer values{instead}."
+        )
+
+
+def shown_size(size: tuple[int, int], plot: Plot) -> tuple[int, int]:
+    """How large a picture of this size stands in the grid."""
+    width, height = size
+    side = max(width, height)
+    if plot.cell and side > plot.cell:
+        return max(1, round(width * plot.cell / side)), max(1, round(height * plot.cell / side))
+    # One factor for the whole plot, so that its sizes can be compared.
+    factor = max(1, SHOWN_SIDE // max(max(cell.order.size) for cell in plot.cells))
+    return width * factor, height * factor
+
+
+def same_plot(plot: Plot) -> RunFolder | None:
+    """The newest run that does, or did, this very plot; to be followed, resumed or taken as it is."""
+    text = job_text(plot)
+    for run in list_runs():
+        if run.kind == KIND and run.job.read_text(encoding="utf-8", errors="replace") == text:
+            return run
+    return None
+
+
+def job_text(plot: Plot) -> str:
+    """The plot as job.toml; `read_plot` gives it back."""
+    import tomlkit
+
+    document = tomlkit.document()
+    document["kind"] = KIND
+    document["to"] = plot.to
+    document["weight"] = plot.weight
+    document["cell"] = plot.cell
+    if plot.margin is not None:
+        document["margin"] = plot.margin
+    document["drawing"] = _plain(asdict(plot.order))
+    document["base"] = asdict(plot.base)
+    axes, checkpoints = tomlkit.aot(), tomlkit.aot()
+    for axis in plot.axes:
+        axes.append(tomlkit.item({"kind": axis.kind, "values": _plain(axis.values)}))
+    for one in plot.checkpoints:
+        table = {"name": one.name, "file": str(one.file), "stamp": one.stamp}
+        checkpoints.append(tomlkit.item(table | ({} if one.epoch is None else {"epoch": one.epoch})))
+    if plot.axes:
+        document["axes"] = axes
+    if plot.checkpoints:
+        document["checkpoints"] = checkpoints
+    return tomlkit.dumps(document)
+
+
+def read_plot(path: Path) -> Plot:
+    """The plot in a job.toml. PlanError for one that is damaged: it is written by lorasmith."""
+    try:
+        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        drawing = said["drawing"]
+        order = Order(**drawing | {"size": _pair(drawing["size"])})
+        axes = tuple(Axis(axis["kind"], _values(axis["values"])) for axis in said.get("axes", []))
+        checkpoints = tuple(
+            Checkpoint(one["name"], Path(one["file"]), one.get("epoch"), one["stamp"])
+            for one in said.get("checkpoints", [])
+        )
+        plot = Plot(
+            order, axes, checkpoints, float(said["weight"]), BaseChoice(**said["base"]), said["cell"],
+            said.get("margin"), said["to"],
+        )  # fmt: skip
+        assert plot.cells
+        return plot
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, StopIteration) as error:
+        raise PlanError(
+            f"{shown(path)} cannot be read as a plot ({shown(error)}): run `lorasmith plot` anew."
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _pair(value: Sequence[int]) -> tuple[int, int]:
+    width, height = value
+    return int(width), int(height)
+
+
+def _values(values: Sequence[Any]) -> tuple[Value, ...]:
+    return tuple(tuple(one) if isinstance(one, list) else one for one in values)
