@@ -59,9 +59,10 @@ function balanceLines(scale) {
       if (x > 0 && x <= 100 && x >= scale.lowY) points.push([scale.x(f), scale.y(x)]);
     }
     if (points.length < 8) continue;
-    const [first] = points;
+    const end = points.at(-1);
+    const named = end[0] > scale.x(Math.min(scale.highX, 100)) - 4;
     made.push(svg("path", { class: "contour", d: `M${points.map((p) => p.map((v) => v.toFixed(1)).join(" ")).join("L")}` }),
-      svg("text", { class: "contour-name", x: first[0] + 3, y: first[1] + 12 }, level));
+      named ? svg("text", { class: "contour-name", x: end[0] + 4, y: end[1] + 4 }, level) : svg("g", {}));
   }
   return svg("g", { "aria-hidden": "true" }, ...made);
 }
@@ -103,14 +104,14 @@ function dot(row, scale) {
   const figure = SHAPES[kind] && kind !== "weight"
     ? svg("path", { d: SHAPES[kind], transform: `translate(${x - size / 2} ${y - size / 2 - (kind === "likest" ? 2 : 0)}) scale(${size / 24})` })
     : svg("circle", { cx: x, cy: y, r: small ? 7 : 11 });
-  const name = [capital(nameOf(at)), figuresText(at), ...marks.map((mark) => mark.word)].join(", ");
+  const name = [titleOf(at), figuresText(at), ...marks.map((mark) => mark.word)].join(", ");
   return svg("g", { class: classes.join(" "), tabindex: 0, role: "button", "aria-label": name, "data-at": keyOf(at),
     onpointerenter: () => showCard(at), onfocus: () => showCard(at),
     onpointerleave: () => showCard(state.picked || recommended() || at),
     onclick: () => { state.picked = at; showCard(at); },
     onkeydown: (event) => chartKey(event, at) },
     svg("circle", { class: "halo", cx: x, cy: y, r: size / 2 + 4 }), figure,
-    svg("text", { x, y: y + (kind === "likest" ? 7 : 4), "text-anchor": "middle" }, small ? "" : row.checkpoint));
+    svg("text", { x, y: y + (small ? 19 : kind === "likest" ? 7 : 4), "text-anchor": "middle" }, small ? `\u00d7${row.weight}` : row.checkpoint));
 }
 
 function chartKey(event, at) {
@@ -133,7 +134,7 @@ function labels(rows, scale) {
   const taken = rows.map((row) => box(scale.x(row.fidelity) - 11, scale.y(row.flexibility) - 11, 22, 22));
   taken.push(box(scale.x(100) - 122, scale.bottom - 24, 122, 20));
   const wanted = rows.filter((row) => marksOf(atOf(row)).length).map((row) => ({ x: scale.x(row.fidelity), y: scale.y(row.flexibility),
-    kind: marksOf(atOf(row))[0].kind, text: `${row.weight === usualWeight(row.checkpoint) ? "" : `weight ${row.weight}: `}${listed(marksOf(atOf(row)).map((mark) => mark.word))}` }));
+    kind: marksOf(atOf(row))[0].kind, text: `${row.weight === usualWeight(row.checkpoint) ? "" : `weight ${row.weight}: `}${listed(marksOf(atOf(row)).map((mark) => mark.word))}${hiddenBy(row, rows, scale)}` }));
   wanted.unshift({ x: scale.x(0), y: scale.y(100), kind: "base", text: "untouched base" });
   const made = wanted.map((label) => {
     const wide = label.text.length * 6.9 + 4;
@@ -145,6 +146,13 @@ function labels(rows, scale) {
   });
   return svg("g", { "aria-hidden": "true" }, ...made);
 }
+// The numbers that the choice covers on the chart.
+function hiddenBy(row, rows, scale) {
+  if (!same(atOf(row), decision()?.choice)) return "";
+  const near = rows.filter((other) => other !== row && other.weight === usualWeight(other.checkpoint)
+    && Math.hypot(scale.x(other.fidelity) - scale.x(row.fidelity), scale.y(other.flexibility) - scale.y(row.flexibility)) < 17);
+  return near.length ? `, beside ${listed(near.map((other) => String(other.checkpoint)))}` : "";
+}
 const box = (x, y, width, height) => ({ x, y, width, height });
 const overlap = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
 
@@ -152,7 +160,7 @@ function legend(rows) {
   const entries = [];
   const line = (kind) => svg("svg", { class: `key ${kind}`, viewBox: "0 0 26 10", "aria-hidden": "true" }, svg("line", { class: kind, x1: 0, x2: 26, y1: 5, y2: 5 }));
   if ((decision()?.front || []).length > 1) entries.push(el("span", {}, line("front"), "front: nothing beats these on both"));
-  entries.push(el("span", {}, line("range"), "where 68 % of chance lies"), el("span", {}, line("contour"), "equal balance"));
+  entries.push(el("span", {}, line("range"), "where 68 % of chance lies"), el("span", {}, line("contour"), "equal balance (30 to 90)"));
   if ((decision()?.equals || []).length > 1) entries.push(el("span", {}, el("i", { class: "ring" }), "cannot be told from the best"));
   if (rows.some((row) => row.ruled_out?.length)) entries.push(el("span", {}, el("i", { class: "ring out" }), "ruled out"));
   if (rows.some((row) => row.weight !== usualWeight(row.checkpoint))) entries.push(el("span", {}, el("i", { class: "ring small" }), "at another weight"));
@@ -177,7 +185,7 @@ function showCard(at) {
   const rows = [["Fidelity", `${round(row.fidelity)}${range(row.fidelity_range)}`], ["Flexibility", `${round(row.flexibility)}${range(row.flexibility_range)}`],
     ["Balance", round(balanceOf(at))], ["Chance of being best", leanNow() === report.lean && known(row.chance) ? `${round(100 * row.chance)} %` : "\u2013"]];
   $("card").replaceChildren(
-    el("h3", {}, capital(nameOf(at))), el("p", { class: "marks" }, markTags(at), statusTags(at)),
+    el("h3", {}, titleOf(at)), el("p", { class: "marks" }, markTags(at), statusTags(at)),
     el("table", { class: "mini" }, el("tbody", {}, rows.map(([term, value]) => el("tr", {}, el("th", { scope: "row" }, term), el("td", {}, value))))),
     el("div", { class: "bars" }, Object.keys(PART_NAMES).filter((part) => known(row.parts?.[part])).map((part) => el("div", {}, el("span", {}, PART_NAMES[part]), bar(row.parts[part])))),
     el("div", { class: "evidence" }, cardSlots(at).map((slot) => pictureButton(at, slot.prompt, slot.seed))));

@@ -9,7 +9,8 @@ function headline() {
   }
   if (!now.choice) return "No number can choose here: look at the pictures";
   const name = nameOf(recommended());
-  if (report.checkpoints.length === 1) return `${capital(name)} is the only one there is`;
+  if (report.checkpoints.length === 1) return `${titleOf(recommended())} is the only one there is`;
+  if (report.state !== "done") return `So far, ${name}`;
   if (now.sureness === "clear") return `Take ${name}`;
   return now.sureness === "leaning" ? `Probably ${name}` : `Too close to call. If in doubt, ${name}`;
 }
@@ -23,6 +24,7 @@ function renderChoice() {
   $("kicker").textContent = kicker.join(" \u00b7 ");
   $("headline").textContent = headline();
   $("standfirst").textContent = words()[0]?.text || unfinished();
+  $("first-evidence").replaceChildren(...evidence(words()[0]));
   $("banner").replaceChildren(...banners());
   renderFacts(now);
   renderDial();
@@ -57,11 +59,11 @@ function renderFacts(now) {
   const row = at && pointOf(at);
   const facts = [];
   if (row) {
-    facts.push(["Fidelity", round(row.fidelity), "of 100: the photographs"]);
-    facts.push(["Flexibility", round(row.flexibility), "of 100: the untouched base"]);
-    if (report.checkpoints.length > 1) facts.push(["Chance of being best", `${round(100 * (now.chance ?? NaN))}\u00a0%`,
-      same(now.best, now.choice) ? "of all that were compared" : `for ${nameOf(now.best)}, its equal`]);
-    facts.push(["Use it at weight", String(at[1]), at[1] === 1 ? "the full weight" : "balances better than 1"]);
+    facts.push(["Fidelity", round(row.fidelity), "photographs: 100"]);
+    facts.push(["Flexibility", round(row.flexibility), "untouched base: 100"]);
+    if (report.checkpoints.length > 1) facts.push(["Chance it is best", `${round(100 * (now.chance ?? NaN))}\u00a0%`,
+      same(now.best, now.choice) ? "with other prompts" : `${nameOf(now.best)}, its equal`]);
+    facts.push(["Use it at weight", String(at[1]), at[1] === 1 ? "the full weight" : "better than 1"]);
   }
   $("facts").replaceChildren(...facts.map(([term, value, more]) =>
     el("div", {}, el("dt", {}, term), el("dd", {}, el("b", {}, value), el("span", {}, more)))));
@@ -69,7 +71,7 @@ function renderFacts(now) {
 
 function renderDial() {
   const dial = $("dial");
-  dial.hidden = report.dial.length < 2;
+  dial.hidden = report.dial.length < 2 || !report.dial.some((entry) => entry.decision.choice);
   if (dial.hidden) return;
   if (!$("positions").childElementCount) {
     $("positions").append(...report.dial.map((entry, at) => el("label", {},
@@ -79,7 +81,7 @@ function renderDial() {
   $("positions").querySelectorAll("input").forEach((input, at) => { input.checked = at === state.lean; });
   const choices = report.dial.map((entry) => entry.decision.choice && keyOf(entry.decision.choice));
   const hint = new Set(choices).size === 1 ? "The choice is the same wherever you turn it." : "The choice depends on it: turn it and watch.";
-  $("dial-hint").textContent = `${hint} The terminal keeps a position with \u2018lorasmith compare\u2019 and --lean ${Number(leanNow().toFixed(2))}.`;
+  $("dial-hint").replaceChildren(...(leanNow() === report.lean ? [hint] : ["To keep this position: ", el("code", {}, `lorasmith compare ${shellWord(report.name)} --lean ${Number(leanNow().toFixed(2))}`)]));
 }
 
 function turnDial(at) {
@@ -100,7 +102,7 @@ function renderAbreast(now) {
   $("abreast").style.setProperty("--columns", columns.length);
   $("abreast").replaceChildren(
     ...columns.map((at) => el("div", { class: "column" },
-      el("h3", {}, capital(at[0] === 0 ? "untouched base" : nameOf(at))),
+      el("h3", {}, at[0] === 0 ? "Untouched base" : titleOf(at)),
       el("p", { class: "marks" }, at[0] === 0 ? [] : markTags(at)),
       el("p", { class: "soft" }, at[0] === 0 ? "fidelity 0, flexibility 100" : figuresText(at)),
       rows.map(({ prompt, seed }) => pictureButton(at, prompt, seed)))),
@@ -121,14 +123,19 @@ function telling(columns) {
 }
 
 function renderWords() {
-  const all = words();
-  $("why").hidden = all.length < 2 && !all.some((sentence) => sentence.cells.length) && !report.notes.length;
+  const all = words().slice(1); // the first stands under the headline
+  $("why").hidden = !all.length && !report.notes.length;
+  $("why-title").textContent = all.length ? "Why" : "Notes";
   const notes = report.notes.filter((note) => !all.some((sentence) => sentence.text === note));
   $("words").replaceChildren(
     ...all.map((sentence) => el("li", {},
       el("p", {}, sentence.text),
-      sentence.cells.length ? el("div", { class: "evidence" }, sentence.cells.slice(0, 8).map((cell) => el("figure", {},
-        pictureButton(atOf(cell), cell.prompt, cell.seed),
-        el("figcaption", {}, shortName(atOf(cell)))))) : null)),
+      sentence.cells.length ? el("div", { class: "evidence" }, evidence(sentence)) : null)),
     ...notes.map((note) => el("li", { class: "note" }, el("p", {}, note))));
+}
+
+// The pictures that a sentence rests on.
+function evidence(sentence) {
+  return (sentence?.cells || []).slice(0, 8).map((cell) => el("figure", {},
+    pictureButton(atOf(cell), cell.prompt, cell.seed), el("figcaption", {}, shortName(atOf(cell)))));
 }

@@ -13,7 +13,7 @@ function make(space, name, attributes, children) {
     if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
     else made.setAttribute(key, value === true ? "" : value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return made;
 }
 const el = (name, attributes, ...children) => make(null, name, attributes, children);
@@ -52,6 +52,8 @@ function nameOf(at) {
   const name = checkpointRows.get(at[0])?.name || `epoch ${at[0]}`;
   return at[1] === 1 ? name : `${name} at weight ${at[1]}`;
 }
+// A name where a heading begins; a file's own name stays as it is.
+const titleOf = (at) => (at[0] === 0 || /^epoch \d/.test(nameOf(at)) ? capital(nameOf(at)) : nameOf(at));
 const shortName = (at) => (at[0] === 0 ? "base" : nameOf(at));
 
 function startingLean() {
@@ -113,7 +115,7 @@ function figuresText(at) {
 function describe(at, prompt, hires = false) {
   const row = promptRows.get(prompt);
   const text = row ? (at[0] === 0 ? row.plain : row.drawn) : prompt;
-  return `${capital(nameOf(at))}${hires ? " with the high-res fix" : ""}: ${text}`;
+  return `${titleOf(at)}${hires ? " with the high-res fix" : ""}: ${text}`;
 }
 
 // An <img> of a file of the comparison; what could not be read is a box that says so.

@@ -25,9 +25,9 @@ function renderGrid() {
   $("grid-section").hidden = !slots.length;
   const columns = gridColumns();
   const head = el("tr", {}, el("th", { scope: "col", class: "corner" }, el("span", { class: "unseen" }, "Seed")), columns.map((at) => el("th", { scope: "col", class: marksOf(at)[0]?.kind || null },
-    el("span", { class: "name" }, capital(shortName(at))),
+    el("span", { class: "name" }, (at[0] === 0 ? "Base" : titleOf(at))),
     el("span", { class: "marks" }, at[0] === 0 ? [] : markTags(at)),
-    el("small", {}, at[0] === 0 ? "0 / 100" : pointOf(at) && known(pointOf(at).fidelity) ? `${round(pointOf(at).fidelity)} / ${round(pointOf(at).flexibility)}` : ""))));
+    el("small", {}, pointOf(at) && known(pointOf(at).fidelity) ? `${round(pointOf(at).fidelity)} / ${round(pointOf(at).flexibility)}` : ""))));
   const bodies = [];
   let family = null, prompt = null, rows = null;
   for (const slot of gridSlots()) {

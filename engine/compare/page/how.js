@@ -12,10 +12,10 @@ function renderHires() {
   const slot = slots.find((one) => fileOf(found.early, one.prompt, one.seed, true) && fileOf(found.late, one.prompt, one.seed));
   const row = (name, values) => el("tr", {}, el("th", { scope: "row" }, name), values.map((value) => el("td", {}, round(value))));
   const shown = slot && [[found.early, false, "as drawn"], [found.early, true, "with the high-res fix"], [found.late, false, "as drawn"]].map(([at, fixed, how]) =>
-    el("figure", {}, pictureButton(at, slot.prompt, slot.seed, { hires: fixed }), el("figcaption", {}, `${capital(nameOf(at))}, ${how}`)));
+    el("figure", {}, pictureButton(at, slot.prompt, slot.seed, { hires: fixed }), el("figcaption", {}, `${titleOf(at)}, ${how}`)));
   $("hires").replaceChildren(el("p", { class: "lead" }, found.sentence),
     el("div", { class: "beside" },
-      el("table", { class: "mini" }, el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, `${capital(nameOf(found.early))}, fixed`), el("th", { scope: "col" }, capital(nameOf(found.late))))),
+      el("table", { class: "mini" }, el("thead", {}, el("tr", {}, el("td", {}), el("th", { scope: "col" }, `${titleOf(found.early)}, fixed`), el("th", { scope: "col" }, titleOf(found.late)))),
         el("tbody", {}, row("Fidelity", found.fidelity), row("Flexibility", found.flexibility))),
       shown ? el("div", { class: "evidence large" }, shown) : null));
 }
@@ -34,7 +34,7 @@ function renderHow() {
   const part = (title, ...children) => made.push(el("section", {}, el("h3", {}, title), ...children));
   const p = (...children) => el("p", {}, ...children);
   part("Fidelity", p("How like the photographs are the pictures of the subject, alone and somewhere new? Each picture is compared with its nearest photographs (the mean of the nearest three). 0 is what the untouched base reaches with the same prompts and seeds, 100 what the photographs reach among themselves:"),
-    p({}, el("code", {}, "fidelity = 100 \u00d7 (picture \u2212 base) / (photographs \u2212 base)")),
+    p(el("code", {}, "fidelity = 100 \u00d7 (picture \u2212 base) / (photographs \u2212 base)")),
     anchors ? p(`Here the base lies at ${anchors.low.toFixed(3)} and the photographs at ${anchors.high.toFixed(3)} on the encoder\u2019s own scale, with a standard error of ${anchors.error.toFixed(3)} for their distance, from ${counted(anchors.photos, "photograph")}${anchors.held_out ? " that were kept out of training" : ", the training pictures themselves, so that copying counts as likeness too"}.`)
       : report.points.length ? p("Here the two could not be told apart, or there was nothing to compare with, so no number is given.") : null);
   part("Flexibility", p("What the base could do and the LoRA still can. Each part is 100 where the LoRA does as well as the untouched base; the parts are joined by a weighted harmonic mean, so that one collapse cannot be hidden by the rest."),
@@ -60,10 +60,11 @@ function settingsTable() {
     ["Drawing", `${settings.sampler}, ${counted(settings.steps, "step")}, CFG ${settings.cfg}, ${settings.size.join(" \u00d7 ")} pixels (prompts may ask for another shape)`],
     ["Seeds", settings.seeds.join(", ")],
     ["Prompts", `${settings.prompts}, ${counted(report.prompts.length, "prompt")}, sha256 ${settings.prompts_hash}`],
-    ...Object.entries(report.encoders).map(([measure, encoder]) => [`Encoder: ${MEASURES[measure] || measure}`, encoder]),
-    ...Object.entries(report.seconds).map(([what, seconds]) => [`Time: ${what}`, seconds < 90 ? `${round(seconds)} s` : `${round(seconds / 60)} min`]),
+    ["Encoders", Object.entries(report.encoders).map(([measure, encoder]) => el("div", {}, el("span", { class: "soft" }, `${MEASURES[measure] || measure}: `), encoder))],
+    ["Time", Object.entries(report.seconds).map(([what, seconds]) => `${what} ${seconds < 90 ? `${round(seconds)} s` : `${round(seconds / 60)} min`}`).join(", ")],
     ["LoRAs", report.checkpoints.map((row) => `${row.name}${row.rank ? ` (rank ${row.rank}${known(row.norm) ? `, norm ${row.norm.toPrecision(3)}` : ""})` : ""}`).join(", ")],
     ["Made with", `lorasmith ${report.page_version}`],
   ];
-  return el("section", {}, el("h3", {}, "Settings"), el("table", { class: "settings" }, el("tbody", {}, rows.map(([term, value]) => el("tr", {}, el("th", { scope: "row" }, term), el("td", {}, value))))));
+  const told = rows.filter(([, value]) => value.length);
+  return el("section", {}, el("h3", {}, "Settings"), el("table", { class: "settings" }, el("tbody", {}, told.map(([term, value]) => el("tr", {}, el("th", { scope: "row" }, term), el("td", {}, value))))));
 }

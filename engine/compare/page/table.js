@@ -23,17 +23,18 @@ const share = (value) => (known(value) ? 100 * value : null);
 const heldOut = (value) => (known(value) ? 100 * (Math.exp(value) - 1) : null);
 const partValue = (part) => (row) => row.point?.parts?.[part] ?? null;
 const withRange = (value, pair) => el("span", { class: "figure" }, el("b", {}, round(value)),
-  pair && pair.every(known) ? el("small", {}, `${round(pair[0])} to ${round(pair[1])}`) : null);
+  pair && pair.every(known) && pair[0] !== pair[1] ? el("small", {}, `${round(pair[0])} to ${round(pair[1])}`) : null);
 
+const SHORT = { prompt: "Prompt", style: "Style", diversity: "Variety", copying: "No copies", bleed: "No bleed" };
 const COLUMNS = [
-  { id: "checkpoint", title: "LoRA", about: "in the order of training", value: (row) => row.at[0] + row.at[1] / 1000 },
+  { id: "checkpoint", title: "LoRA", about: "in the order of training", value: (row) => row.at[0] + Math.abs(row.at[1] - 1) / 1000 },
   { id: "fidelity", title: "Fidelity", about: "0 the base, 100 the photographs", value: (row) => row.point?.fidelity, show: (row) => withRange(row.point.fidelity, row.point.fidelity_range) },
   { id: "flexibility", title: "Flexibility", about: "100 the base", value: (row) => row.point?.flexibility, show: (row) => withRange(row.point.flexibility, row.point.flexibility_range) },
   { id: "balance", title: "Balance", about: "of both, as the dial stands", value: (row) => balanceOf(row.at), show: (row, value) => bar(value) },
   { id: "chance", title: "Chance", about: "of being the best", value: (row) => (leanNow() === report.lean ? share(row.point?.chance) : null), show: (row, value) => `${round(value)} %` },
-  ...Object.entries(PART_NAMES).map(([part, name]) => ({ id: part, title: capital(name), about: "part of flexibility", value: partValue(part), show: (row, value) => bar(value) })),
+  ...Object.entries(PART_NAMES).map(([part, name]) => ({ id: part, title: SHORT[part] || capital(name), about: `part of flexibility: ${name}`, value: partValue(part), show: (row, value) => bar(value) })),
   { id: "copied", title: "Copies", about: "pictures of new prompts", value: (row) => row.point?.copied },
-  { id: "photo_leak", title: "Photo leak", about: "points more \u201cphoto\u201d on style prompts than the base", value: (row) => share(row.point?.photo_leak), show: (row, value) => signed(value) },
+  { id: "photo_leak", title: "Photo leak", about: "points more \u201cphoto\u201d than the base where another medium was asked for", value: (row) => row.point?.photo_leak, show: (row, value) => signed(value) },
   { id: "recalled", title: "By heart", about: "captions answered by a copy, %", value: (row) => share(row.point?.recalled) },
   { id: "drift", title: "Drift", about: "of pictures without the trigger", value: (row) => row.point?.drift, show: (row, value) => round(value, Math.abs(value) < 2 ? 2 : 0) },
   { id: "held_out", title: "Held-out loss", about: "against the base, %", value: (row) => heldOut(checkpointRows.get(row.at[0])?.held_out), show: (row, value) => signed(value, 1) },
@@ -59,7 +60,7 @@ function renderTable() {
 }
 
 function nameCell(at) {
-  const name = at[0] > 0 && !report.run && !/^epoch \d+$/.test(nameOf([at[0], 1])) ? `${at[0]} \u00b7 ${nameOf(at)}` : capital(nameOf(at));
+  const name = at[0] > 0 && !report.run && !/^epoch \d+$/.test(nameOf([at[0], 1])) ? `${at[0]} \u00b7 ${nameOf(at)}` : titleOf(at);
   return el("th", { scope: "row" }, el("span", { class: "name" }, name), el("span", { class: "marks" }, markTags(at).slice(0, at[0] ? 3 : 0), statusTags(at)));
 }
 

@@ -39,8 +39,8 @@ function openVote() {
   if (!pairs.length || $("vote").open) return;
   ballot = { pairs: pairs.map((pair) => ({ pair, slots: sharedSlots(pair), said: null })), at: 0 };
   $("tip").hidden = true;
-  renderBallot();
   $("vote").showModal();
+  renderBallot();
 }
 
 function renderBallot() {
@@ -81,7 +81,7 @@ function renderResult() {
   };
   const rows = ballot.pairs.map(({ pair, said }) => {
     const [better, other] = said === "right" ? [pair[1], pair[0]] : pair;
-    return el("li", {}, said === "same" ? `${capital(nameOf(pair[0]))} and ${nameOf(pair[1])}: no difference` : `${capital(nameOf(better))} rather than ${nameOf(other)}`);
+    return el("li", {}, said === "same" ? `${titleOf(pair[0])} and ${nameOf(pair[1])}: no difference` : `${titleOf(better)} rather than ${nameOf(other)}`);
   });
   $("vote").replaceChildren(
     el("header", {}, el("div", {}, el("p", { class: "kicker" }, "Your votes"), el("h2", {}, "What you preferred")), el("button", { type: "button", class: "close", onclick: () => $("vote").close() }, "Close ", el("kbd", {}, "Esc"))),

@@ -28,7 +28,7 @@ function renderZoom() {
     const big = hires && fileOf(one, prompt, seed, true), file = big || fileOf(one, prompt, seed), full = images[file]?.full;
     return el("figure", { class: same(one, at) ? "this" : null },
       picture(file, `${describe(one, prompt, Boolean(big))}, seed ${seed}`, { full: true, eager: true }),
-      el("figcaption", {}, el("b", {}, capital(one[0] === 0 ? "untouched base" : nameOf(one))), el("span", { class: "marks" }, one[0] ? markTags(one) : [], statusTags(one)),
+      el("figcaption", {}, el("b", {}, one[0] === 0 ? "Untouched base" : titleOf(one)), el("span", { class: "marks" }, one[0] ? markTags(one) : [], statusTags(one)),
         el("span", { class: "soft" }, one[0] ? figuresText(one) : "fidelity 0, flexibility 100"),
         big ? el("span", { class: "soft" }, "with the high-res fix") : null,
         full ? el("a", { href: full, target: "_blank", rel: "noopener" }, "the full picture") : null));
