@@ -1,6 +1,5 @@
 """The app: three modes, *plan* (make one), *watch* (see it go), *compare* (choose from it), each a stack of screens.
 
-A mode is a name in `modes` and a function that makes its first screen; a further one (*compare*) is added there.
 Nothing is computed here: the screens read files, and ask the engine through files.
 """
 
@@ -86,6 +85,9 @@ class LorasmithApp(App[None]):
         # Before App looks at them: each app has its own first screens.
         self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
+        if run is not None and has_comparison(run):
+            self.MODES["compare"] = partial(_compare, run, look_seconds)  # type: ignore[misc]
+            self.DEFAULT_MODE = "compare"  # type: ignore[misc]
         super().__init__()
         # Nothing is told by either, and each is a widget on every screen with styles of its own.
         self._disable_tooltips = self._disable_notifications = True
@@ -125,6 +127,14 @@ class LorasmithApp(App[None]):
         """Watches this run."""
         self.watched = run
         self._show_in("watch", _watch(run, self.look_seconds))
+
+    def show_comparison(self, run: RunFolder) -> None:
+        """Chooses from this comparison; where there is no report yet, its monitor."""
+        if has_comparison(run):
+            self.watched = run
+            self._show_in("compare", _compare(run, self.look_seconds))
+        else:
+            self.show_run(run)
 
     def show_runs(self, select: RunFolder | None = None) -> None:
         """The list of runs, the cursor on `select`."""
@@ -217,3 +227,16 @@ def _watch(run: RunFolder | None, look_seconds: float) -> HouseScreen:
     from tui.watch.screen import WatchScreen
 
     return WatchScreen(run, look_seconds=look_seconds)
+
+
+def has_comparison(run: RunFolder) -> bool:
+    """Whether the mode *compare* has something to show of this run."""
+    from engine.compare.report import report_path
+
+    return run.kind == "compare" and report_path(run.compare).is_file()
+
+
+def _compare(run: RunFolder, look_seconds: float) -> HouseScreen:
+    from tui.compare.screen import CompareScreen
+
+    return CompareScreen(run, look_seconds=look_seconds)

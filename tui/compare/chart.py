@@ -1,0 +1,197 @@
+"""Fidelity against flexibility: each epoch by its number, those that matter by a word beside it, the front as dots.
+
+The untouched base stands at (0, 100). Nothing is told by colour alone: the front is joined by dots, what is ruled out
+stands in brackets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from engine.compare.report import PointRow
+from tui.compare.compared import BASE, Compared
+from tui.widgets.board import Board, Cell, Row, cells, spread, text_width
+
+_LABEL = 5  # columns of the y axis with its line
+_ASIDE = 9  # columns kept free at the right for the word beside a number
+Place = Callable[[float, float], tuple[int, int]]
+"""From fidelity and flexibility to a cell of the plot."""
+
+Canvas = dict[tuple[int, int], Cell]
+"""What is drawn on the plot so far."""
+
+_NEAR = sorted(((x, y) for x in range(-12, 13) for y in range(-2, 3)), key=lambda at: abs(at[0]) + 6 * abs(at[1]))
+"""Where a number goes whose place is taken: the nearest first, a line counting as six columns."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One point on the chart: where it lies, its number, the word beside it, and how it looks."""
+
+    x: float
+    y: float
+    number: str
+    word: str
+    ink: str
+
+
+class BalanceChart(Board):
+    """Give it what is compared with `show`; empty where there are no two figures to set against each other."""
+
+    DEFAULT_CSS = """
+    BalanceChart { height: 1fr; min-height: 6; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.seen: Compared | None = None
+
+    def show(self, seen: Compared) -> None:
+        self.seen = seen
+        self.redraw()
+
+    def rows(self, width: int, height: int) -> Iterable[Row]:
+        """The plot, its axis with figures, and what the signs mean."""
+        if self.seen is None:
+            return
+        marks = marks_of(self.seen)
+        columns, lines = width - _LABEL - 1, height - 2
+        scale = columns - _ASIDE
+        if len(marks) < 2 or scale < 20 or lines < 3:
+            return
+        (left, right), (low, high) = _spans(marks)
+        canvas: Canvas = {}
+
+        def place(x: float, y: float) -> tuple[int, int]:
+            across = round((x - left) / (right - left) * (scale - 1))
+            return across, round((high - y) / (high - low) * (lines - 1))
+
+        for at in _front_cells(self.seen, place):
+            canvas[at] = ("·", "accent")
+        _put(canvas, marks, place, columns, lines)
+        labels = {0: high, (lines - 1) // 2: high - (high - low) * ((lines - 1) // 2) / (lines - 1), lines - 1: low}
+        for y in range(lines):
+            label = f"{labels[y]:.0f}" if y in labels else ""
+            yield [(f"{label:>{_LABEL - 1}}", "muted"), ("┤" if label else "│", "muted"),
+                   *(canvas.get((x, y), (" ", "")) for x in range(columns))]  # fmt: skip
+        yield [(" " * (_LABEL - 1) + "└", "muted"), ("─" * columns, "muted")]
+        signs: Row = [("  fidelity →   ↑ flexibility", ""), *_legend(self.seen)]
+        zero: Row = [(f"{' ' * _LABEL}{left:.0f}", "muted")]
+        yield spread([*zero, *signs], [(f"{right:.0f}", "muted")], _LABEL + scale)
+
+
+def _legend(seen: Compared) -> Row:
+    row: list[tuple[str, str]] = []
+    if len(seen.decision.front) > 1:
+        row += [("   · ·", "accent"), (" the front", "muted")]
+    if any(_is_out(one) and one.fidelity is not None for one in seen.report.points):
+        row += [("   (5)", ""), (" ruled out", "muted")]
+    return row
+
+
+def marks_of(seen: Compared) -> list[Mark]:
+    """Every point with both figures: the full weights, the recommended weight, the base; what matters most first."""
+    found: list[tuple[int, Mark]] = []
+    for row in seen.report.points:
+        if row.fidelity is None or row.flexibility is None:
+            continue
+        if not seen.stands_apart(row.at) and row.at != seen.weight:
+            continue
+        rank, word, ink = _role(seen, row)
+        several = len({one.checkpoint for one in seen.report.points}) > 2
+        number = "" if row.at == BASE else str(row.checkpoint) if several else f"{row.weight:g}"
+        found.append((rank, Mark(row.fidelity, row.flexibility, f"({number})" if _is_out(row) else number, word, ink)))
+    return [mark for _, mark in sorted(found, key=lambda one: one[0])]
+
+
+def _is_out(row: PointRow) -> bool:
+    return bool(row.ruled_out or row.broken)
+
+
+def _role(seen: Compared, row: PointRow) -> tuple[int, str, str]:
+    """How much a point matters (0 most), the word beside it, its ink."""
+    if row.at == BASE:
+        return 2, "base", "muted"
+    words = seen.roles(row.at)
+    if row.weight != 1.0 and seen.weight == row.at:
+        words = [f"at {row.weight:g}"]
+    ink = "good" if seen.choice is not None and row.checkpoint == seen.choice[0] else "strong"
+    if words:
+        return 0 if "choice" in words else 1, ", ".join(words), ink
+    return (3, "", "strong") if row.at in seen.decision.front else (4, "", "muted")
+
+
+def _spans(marks: Sequence[Mark]) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The axes' ends: in tens, the base's corner always inside."""
+    xs, ys = [0.0, *(mark.x for mark in marks)], [100.0, *(mark.y for mark in marks)]
+    left, right = math.floor(min(xs) / 10) * 10, math.ceil((max(xs) + 2) / 10) * 10
+    low, high = math.floor((min(ys) - 2) / 10) * 10, math.ceil(max(ys) / 10) * 10
+    return (left, max(right, left + 20)), (min(low, high - 20), high)
+
+
+def _front_cells(seen: Compared, place: Place) -> Iterator[tuple[int, int]]:
+    """The cells of a line from one point of the front to the next."""
+    known = [row for at in seen.decision.front if (row := seen.report.point(at)) is not None]
+    corners = sorted((one.fidelity, one.flexibility) for one in known
+                     if one.fidelity is not None and one.flexibility is not None)  # fmt: skip
+    for (from_x, from_y), (to_x, to_y) in zip(corners, corners[1:], strict=False):
+        (x, y), (end_x, end_y) = place(from_x, from_y), place(to_x, to_y)
+        reach = max(abs(end_x - x), abs(end_y - y), 1)
+        for part in range(reach + 1):
+            across = x + round((end_x - x) * part / reach)
+            if across % 2 == 0 or abs(end_y - y) > abs(end_x - x):
+                yield across, y + round((end_y - y) * part / reach)
+
+
+def _put(canvas: Canvas, marks: Sequence[Mark], place: Place, columns: int, lines: int) -> None:
+    """Sets the numbers where they belong, or as near as there is room; then the words beside them where they fit."""
+    taken: set[tuple[int, int]] = set()
+    later: list[tuple[int, int, int, Mark]] = []
+    for mark in marks:
+        text = mark.number or "○"
+        x, y = place(mark.x, mark.y)
+        for right, down in _NEAR:
+            first = max(0, min(columns - len(text), x + right - len(text) // 2))
+            if 0 <= y + down < lines and _free(taken, first, first + len(text), y + down):
+                _write(canvas, taken, first, y + down, [(char, mark.ink) for char in text])
+                later.append((first, first + len(text), y + down, mark))
+                break
+    for first, end, y, mark in later:
+        if mark.word:
+            _put_word(canvas, taken, first, end, y, mark, (columns, lines))
+
+
+def _put_word(
+    canvas: Canvas, taken: set[tuple[int, int]], first: int, end: int, y: int, mark: Mark, size: tuple[int, int]
+) -> None:
+    """The word behind the number, before it, below or above, where it covers no other number; else not at all."""
+    wide = text_width([(mark.word, "")])
+    columns, lines = size
+    after, before = end + 3 + wide, first - 3 - wide
+    if after <= columns and _free(taken, end + 1, after, y):
+        _write(canvas, taken, end, y, cells([(" ← ", "muted"), (mark.word, mark.ink)], 3 + wide))
+        return
+    if before >= 0 and _free(taken, before, first - 1, y):
+        _write(canvas, taken, before, y, cells([(mark.word, mark.ink), (" → ", "muted")], 3 + wide))
+        return
+    for line, sign in ((y + 1, "↑"), (y - 1, "↓")):
+        middle = (first + end - 1) // 2
+        if 0 <= line < lines and middle + 2 + wide <= columns and _free(taken, middle, middle + 2 + wide, line):
+            _write(canvas, taken, middle, line, cells([(f"{sign} ", "muted"), (mark.word, mark.ink)], 2 + wide))
+            return
+
+
+def _free(taken: set[tuple[int, int]], first: int, end: int, y: int) -> bool:
+    """Whether nothing stands there, nor right beside it, where it would read as one."""
+    return not any((x, y) in taken for x in range(first - 1, end + 1))
+
+
+def _write(canvas: Canvas, taken: set[tuple[int, int]], first: int, y: int, letters: Sequence[Cell]) -> None:
+    for x, letter in enumerate(letters, first):
+        canvas[x, y] = letter
+        taken.add((x, y))
+    for x in (first - 1, first + len(letters)):
+        if (x, y) not in taken:
+            canvas.pop((x, y), None)  # a dot of the front that would touch it
