@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from engine.errors import LorasmithError, shown
 from engine.vision.models import ModelSource, Report, find_model
 from engine.vision.pixels import in_batches, unit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _BATCH = 32
 
@@ -26,6 +31,16 @@ class Encoder(Protocol):
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         """float32 [n, size], rows of length 1; RGB pictures of any size, seen whole or by the model's own crop."""
+        ...
+
+
+class PictureTextEncoder(Encoder, Protocol):
+    """An encoder that puts texts among the pictures; `sharpness` is what its training multiplied cosines by."""
+
+    sharpness: float
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        """float32 [n, size], rows of length 1; what is too long for the model is cut off."""
         ...
 
 
@@ -48,7 +63,7 @@ def open_encoder(spec: str | Path | ModelSource, report: Report | None = None) -
         from engine.vision.copies import Sscd
 
         return Sscd(source)
-    return TransformersEncoder(source)
+    return DualEncoder(source) if source.loader == "dual" else TransformersEncoder(source)
 
 
 def _find(spec: str | Path) -> ModelSource:
@@ -85,48 +100,139 @@ class DemoEncoder:
         self.licence = source.licence
         self._encoder = load_encoder(source.file("encoder.safetensors"))
         self.size = self._encoder.seen.out_features
+        self.sharpness = float(self._encoder.sharpness.exp().clamp(max=50))  # the bound of its training
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         if not images:
             return np.zeros((0, self.size), np.float32)
         return unit(self._encoder.pictures(images).numpy())
 
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        return unit(self._encoder.texts(texts).numpy()) if texts else np.zeros((0, self.size), np.float32)
+
 
 class TransformersEncoder:
-    """DINOv2, SigLIP 2, CLIP and their like through transformers' Auto classes, 16 bits on CUDA."""
+    """DINOv2, SigLIP 2, CLIP and their like through transformers' Auto classes, 16 bits on CUDA.
+
+    It lies in the computer's memory until it is used and goes back there with `rest`, so that it can share a card
+    with the model that draws.
+    """
 
     def __init__(self, source: ModelSource) -> None:
         from transformers import AutoImageProcessor, AutoModel
 
         self.name = source.name
         self.licence = source.licence
-        folder = source.file("config.json").parent
+        self._folder = source.file("config.json").parent
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = torch.float16 if self._device == "cuda" else torch.float32
         try:
-            self._processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, dtype=self._dtype)
+            self._processor = AutoImageProcessor.from_pretrained(self._folder, local_files_only=True)
+            model = AutoModel.from_pretrained(
+                self._folder, local_files_only=True, use_safetensors=True, dtype=self._dtype
+            )
         except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
             reason = str(error).strip().partition("\n")[0]
             raise LorasmithError(
-                f"{shown(folder)} is no picture encoder that transformers can load ({shown(reason)}); name another."
+                f"{shown(self._folder)} is no picture encoder that transformers can load ({shown(reason)}); name "
+                "another."
             ) from error
-        self._model = model.to(self._device).eval()
+        self._model = model.eval()
         self.size = self._batch([Image.new("RGB", (64, 64))]).shape[1]
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         return unit(in_batches(images, _BATCH, self._batch, self.size))
 
+    def patches(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """float16 [n, patches, width], rows of length 1: what each place of a picture shows, from left to right and
+        down. For a few pictures at a time: they are 2 MB each of the largest models.
+        """
+        rows = [unit(self._patch_rows(image)).astype(np.float16) for image in images]
+        return np.stack(rows) if rows else np.zeros((0, 0, self.size), np.float16)
+
+    def patch_shares(self, masks: Sequence[Image.Image]) -> np.ndarray:
+        """[n, patches]: how much of each patch a mask (white where something is) covers, seen as `patches` sees it."""
+        shares = []
+        for mask in masks:
+            seen = self._processor(images=mask.convert("RGB"), do_normalize=False, return_tensors="pt")
+            pixels = seen["pixel_values"][:, :1].float().clamp(0, 1)
+            shares.append(F.avg_pool2d(pixels, self._patch_side).flatten().numpy())
+        return np.stack(shares) if shares else np.zeros((0, 0), np.float32)
+
+    def rest(self) -> None:
+        """Leaves the card; the next use comes back to it."""
+        if self._device == "cuda":
+            self._model.to("cpu")
+            torch.cuda.empty_cache()
+
     @torch.inference_mode()
     def _batch(self, images: Sequence[Image.Image]) -> np.ndarray:
-        inputs = self._processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
-        pixels = inputs["pixel_values"].to(self._device, self._dtype)
+        pixels = self._pixels(images)
         seen = (
             self._model.get_image_features(pixel_values=pixels)  # models of pictures and texts
             if hasattr(self._model, "get_image_features")
             else self._model(pixel_values=pixels)
         )
-        if not isinstance(seen, torch.Tensor):
-            pooled = getattr(seen, "pooler_output", None)
-            seen = pooled if pooled is not None else seen.last_hidden_state[:, 0]
-        return seen.float().cpu().numpy()
+        return _pooled(seen)
+
+    @torch.inference_mode()
+    def _patch_rows(self, image: Image.Image) -> np.ndarray:
+        """[patches, width]."""
+        pixels = self._pixels([image])
+        eyes = getattr(self._model, "vision_model", self._model)
+        rows = eyes(pixel_values=pixels).last_hidden_state[0]
+        patches = (pixels.shape[2] // self._patch_side) * (pixels.shape[3] // self._patch_side)
+        return rows[-patches:].float().cpu().numpy()  # before them stand a class token and registers, where there are
+
+    def _pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        inputs = self._processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
+        self._model.to(self._device)
+        return inputs["pixel_values"].to(self._device, self._dtype)
+
+    @property
+    def _patch_side(self) -> int:
+        config = self._model.config
+        return int(getattr(config, "vision_config", config).patch_size)
+
+
+class DualEncoder(TransformersEncoder):
+    """SigLIP 2, CLIP and their like with their texts (see `PictureTextEncoder`)."""
+
+    def __init__(self, source: ModelSource) -> None:
+        super().__init__(source)
+        self.sharpness = float(self._model.logit_scale.detach().float().exp())
+
+    @cached_property
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        from transformers import AutoTokenizer
+
+        try:
+            return AutoTokenizer.from_pretrained(self._folder, local_files_only=True)
+        except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise LorasmithError(
+                f"{shown(self._folder)} lacks the words of its texts ({shown(reason)}); name another encoder."
+            ) from error
+
+    @torch.inference_mode()
+    def texts(self, texts: Sequence[str]) -> np.ndarray:
+        if not texts:
+            return np.zeros((0, self.size), np.float32)
+        self._model.to(self._device)
+        longest = self._model.config.text_config.max_position_embeddings
+        # SigLIP was trained on texts in small letters, filled up to the longest, and without a mask of what is filled.
+        siglip = str(self._model.config.model_type).startswith("siglip")
+        tokens = self._tokenizer(
+            [text.lower() if siglip else text for text in texts], padding="max_length" if siglip else True,
+            max_length=longest, truncation=True, return_tensors="pt",
+        ).to(self._device)  # fmt: skip
+        mask = None if siglip else tokens["attention_mask"]
+        return unit(_pooled(self._model.get_text_features(input_ids=tokens["input_ids"], attention_mask=mask)))
+
+
+def _pooled(seen) -> np.ndarray:
+    """The one vector of each picture or text in what a model of transformers gives."""
+    if not isinstance(seen, torch.Tensor):
+        pooled = getattr(seen, "pooler_output", None)
+        seen = pooled if pooled is not None else seen.last_hidden_state[:, 0]
+    return seen.float().cpu().numpy()

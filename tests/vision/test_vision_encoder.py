@@ -233,5 +233,7 @@ def test_broken_weights_are_one_sentence(tmp_path: Path):
 
 def test_every_known_encoder_is_found_by_its_name():
     for model in KNOWN_MODELS:
-        role = {"sscd": "copies", "auraface": "faces", "dlib": "faces"}.get(model.loader, "embedding")
+        role = {
+            "sscd": "copies", "auraface": "faces", "dlib": "faces", "ppocr": "text", "clipseg": "masks",
+        }.get(model.loader, "embedding")  # fmt: skip
         assert find_model(model.name, role).name == model.name
