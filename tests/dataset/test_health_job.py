@@ -257,7 +257,8 @@ def test_a_cache_that_cannot_be_kept_stops_nothing(pictures: Path, own_home: Pat
     run = check_run(plan_of(pictures))
     health_job.run(Hearing(run, None))
     assert len(answer(run).pictures) == len(SOUND)
-    assert len(said) == 1 and said[0].startswith("What was measured cannot be kept in ") and "cache/health.sqlite" in said[0].replace("\n", "")
+    assert len(said) == 1 and said[0].startswith("What was measured cannot be kept in ")
+    assert str(own_home / "cache" / "health.sqlite") in said[0]
 
 
 def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
