@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from engine.compare.report import (
     point_of,
     words_of,
 )
+from engine.compare.rows import of_prompts
 from engine.errors import LorasmithError
 from engine.select import record
 from engine.select.cells import BASE, Measurements, Point
@@ -31,7 +31,7 @@ from engine.select.decide import RULES, Decision, Undecided, balance, best_weigh
 from engine.select.fidelity import CannotTell
 from engine.select.scores import Scores, evaluate
 from engine.select.votes import Vote, pairs_to_ask
-from engine.select.words import explain
+from engine.select.words import Telling, explain
 
 LEANS = (0.5, 0.71, 1.0, 1.41, 2.0)
 """The settings of the dial, from fidelity to flexibility."""
@@ -93,7 +93,7 @@ def stages_of(report: Report, measured: Measurements) -> Stages:
     """Scores for each stage that is there. LorasmithError where nothing can be compared."""
     early = {row.name for row in report.prompts if row.first}
     plain = [point for point in measured.points if point.weight == 1.0 or point == BASE]
-    first = evaluate(_of_prompts(measured, early) if early else measured, report.kind, points=_drawn(plain))  # type: ignore[arg-type]
+    first = evaluate(of_prompts(measured, early) if early else measured, report.kind, points=_drawn(plain))  # type: ignore[arg-type]
     whole = weighed = None
     survivors = _survivors(report, measured, early)
     if survivors:
@@ -102,7 +102,7 @@ def stages_of(report: Report, measured: Measurements) -> Stages:
     if other:
         shared = {cell.prompt for cell in measured.cells if cell.point in other}
         beside = [point for point in plain if point.checkpoint in {one.checkpoint for one in other}]
-        weighed = evaluate(_of_prompts(measured, shared), report.kind, points=[*other, *beside])  # type: ignore[arg-type]
+        weighed = evaluate(of_prompts(measured, shared), report.kind, points=[*other, *beside])  # type: ignore[arg-type]
     return Stages(first, whole, weighed)
 
 
@@ -119,21 +119,6 @@ def _survivors(report: Report, measured: Measurements, early: Collection[str]) -
         return []
     later = {cell.point for cell in measured.cells if cell.prompt not in early and cell.point.weight == 1.0}
     return sorted(later - {BASE}) if early else []
-
-
-def _of_prompts(measured: Measurements, prompts: Collection[str]) -> Measurements:
-    """The measurements of some prompts' pictures alone."""
-    rows = [at for at, cell in enumerate(measured.cells) if cell.prompt in prompts]
-
-    def cut(group: Any, name: str) -> Any:
-        return None if group is None else replace(group, **{name: getattr(group, name)[rows]})
-
-    return Measurements(
-        tuple(measured.cells[at] for at in rows),
-        cut(measured.likeness, "to_refs"), cut(measured.following, "to_texts"), cut(measured.styles, "shares"),
-        cut(measured.looks, "vectors"), cut(measured.copying, "to_train"),
-        None if measured.pixels is None else measured.pixels[rows], measured.broken,
-    )  # fmt: skip
 
 
 def _at_lean(
@@ -154,8 +139,17 @@ def _at_lean(
     balances = ()
     if isinstance(decision, Decision):
         balances = tuple((p.checkpoint, p.weight, decision.judged.of(p)) for p in decision.judged.points)
-    row = Lean(lean, decision_of(said["decision"]), words_of(said["words"]), balances, _at(weight))
-    return decision, row
+    words = words_of(said["words"])
+    if isinstance(decision, Decision) and len(decision.judged.points) == 1:
+        words = (replace(words[0], text=_alone(stages.main, decision, names)), *words[1:])
+    return decision, Lean(lean, decision_of(said["decision"]), words, balances, _at(weight))
+
+
+def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:
+    """The first sentence where there is one checkpoint: there is nothing it could be better than."""
+    telling = Telling(scores, names)
+    return f"There is one checkpoint: against the untouched base, {telling.name(decision.choice)} reaches " \
+           f"{telling.figures(decision.choice)}."  # fmt: skip
 
 
 def _rows(stages: Stages, decision: Decision | Undecided, lean: float) -> tuple[PointRow, ...]:

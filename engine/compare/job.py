@@ -1,0 +1,279 @@
+"""The job of a comparison, `python -P -m engine compare RUN`: few pictures of all checkpoints, more of those that may
+be the best, the finalists at other weights, and the guide's claim about the high-res fix put to the test.
+
+Every picture is kept as it is drawn, every stage works out from what is there what is missing: a stop, a kill or a
+full disk at any moment costs the batch in hand and no more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from engine.compare.again import MEASURED
+from engine.compare.board import Board
+from engine.compare.grid import Grid, Shot, cost, grid_of
+from engine.compare.judging import Stages, stages_of
+from engine.compare.measuring import Measuring
+from engine.compare.painter import Painter, Undrawable, Wear, opened_base
+from engine.compare.photographs import place_photographs
+from engine.compare.presignal import weighed_rows
+from engine.compare.report import BaseFacts, Report
+from engine.compare.settings import OTHER_WEIGHTS, CompareJob, own_prompts, read_compare_job
+from engine.compare.sources import Source, open_source
+from engine.errors import LorasmithError, shown
+from engine.runs.job import Job, Stopped
+from engine.select.cells import BASE, Point
+from engine.select.decide import RULES, Decision, decide, finalists, survivors
+from engine.select.presignals import HeldOutLoss, drawing_order
+from engine.select.prompts import Prompt
+
+FIRST, MORE, WEIGHTS, HIRES_FIX = "first pictures", "more for the survivors", "weights", "high-res fix"
+
+
+def run(job: Job) -> None:
+    """Compares what the run's job.toml says; raises Stopped where asked to."""
+    asked = read_compare_job(job.folder.job)
+    work = prepared(job, asked)
+    try:
+        if asked.dose:
+            from engine.compare.dose import draw_doses
+
+            draw_doses(work, asked.dose)
+        else:
+            compare(work)
+    except BaseException:
+        with contextlib.suppress(OSError):  # a full disk: the report before stays
+            work.board.write(state="stopped", judge=False)
+        raise
+    work.end()
+
+
+@dataclass(eq=False)
+class Work:
+    """Everything a comparison works with."""
+
+    job: Job
+    asked: CompareJob
+    source: Source
+    grid: Grid
+    painter: Painter
+    board: Board
+    measuring: Measuring
+
+    @property
+    def folder(self) -> Path:
+        return self.job.folder.compare
+
+    @property
+    def usable(self) -> list[int]:
+        """The checkpoints that can be drawn and are no twins."""
+        rows = self.board.report.checkpoints
+        last = max((row.checkpoint for row in rows if row.problem is None), default=0)
+        return [
+            row.checkpoint for row in rows if row.problem is None and (row.twin_of is None or row.checkpoint == last)
+        ]
+
+    def wear(self, point: Point) -> Wear | None:
+        if point == BASE:
+            return None
+        entry = next(one for one in self.source.entries if one.number == point.checkpoint)
+        return Wear(entry.path, point.weight)
+
+    def draw(self, point: Point, prompts: Sequence[Prompt]) -> bool:
+        """Draws and measures a point's pictures; False where its LoRA cannot be drawn with, which is told."""
+        shots = self.grid.shots(point, prompts)
+        try:
+            self.painter.draw(self.wear(point), shots)
+        except Undrawable as error:
+            self.board.problem(point.checkpoint, str(error))
+            return False
+        self.measure(shots)
+        return True
+
+    def measure(self, shots: Sequence[Shot]) -> None:
+        """Measures pictures that lie in the folder, unless that was done before."""
+        before = time.monotonic()
+        wear = self.wear(shots[0].cell.point)
+        self.measuring.look(shots, [self.painter.key(wear, shot) for shot in shots])
+        self.board.measured = self.measuring.measured
+        self.measuring.seconds += time.monotonic() - before
+        self.board.spent(drawing=round(self.painter.seconds, 1), measuring=round(self.measuring.seconds, 1))
+
+    def decided(self) -> tuple[Stages | None, Decision | None]:
+        """What the measurements so far say, by the even rule: the dial does not change what is drawn."""
+        if self.measuring.measured is None:
+            return None, None
+        try:
+            stages = stages_of(self.board.report, self.measuring.measured)
+        except LorasmithError:
+            return None, None
+        decision = decide(stages.main, RULES)
+        return stages, decision if isinstance(decision, Decision) else None
+
+    def look(self, points: Sequence[Point], name: str) -> None:
+        """The contact sheet: the base and these points as rows, the first prompts as columns."""
+        every = len(self.grid.seeds)
+        shots = {point: self.grid.shots(point, self.grid.first)[::every] for point in (BASE, *sorted(points))}
+        names = {point: self.board.report.name_of((point.checkpoint, point.weight)) for point in shots}
+        self.board.look({names[point]: own for point, own in shots.items()}, name)
+
+    def end(self) -> None:
+        """The last report, and the choice in a sentence."""
+        self.board.report = replace(self.board.report, stage="")
+        self.board.write(state="done")
+        report = self.board.report
+        sentence = report.words[0].text if report.words else "There is nothing to choose from."
+        self.job.event("compared", text=sentence, pictures=report.drawn)
+
+
+def prepared(job: Job, asked: CompareJob) -> Work:
+    """Opens what is compared and writes the first report; nothing is loaded yet."""
+    folder = job.folder.compare
+    folder.mkdir(parents=True, exist_ok=True)
+    source = open_source(asked)
+    base = opened_base(job, source.base)
+    own = own_prompts(job.folder)
+    grid = grid_of(
+        asked, source, native=base.native_resolution, step=base.bucket_step, own_set=str(own) if own.is_file() else ""
+    )
+    board = Board(job, folder, Report(job.folder.name))
+    losses: list[HeldOutLoss] = []
+    if source.run is not None:
+        losses = _losses(source.run)
+    job.stage("weighing the checkpoints")
+    rows, notes = weighed_rows(source.entries, losses)
+    board.report = Report(
+        name=job.folder.name, run=None if source.run is None else str(source.run), kind=source.kind,
+        trigger=source.trigger, class_word=source.class_word,
+        base=BaseFacts(base.name, base.hash, _licence(source)), settings=grid.settings, checkpoints=rows,
+        prompts=grid.rows, photographs=place_photographs(source.photographs, folder), stage=FIRST,
+    )  # fmt: skip
+    for note in (*source.notes, *notes):
+        board.note(note)
+    painter = Painter(
+        job, folder, base, grid.texts, [entry.path for entry in source.entries], shared=not asked.dose,
+    )  # fmt: skip
+    painter.told, painter.idle = _told(job, board), board.going_on
+    measuring = Measuring(folder, MEASURED, grid.prompts.hash, lambda: open_reader(job, asked, source, grid, base))
+    return Work(job, asked, source, grid, painter, board, measuring)
+
+
+def compare(work: Work) -> None:
+    """The stages, from first to last."""
+    usable = work.usable
+    if not usable:
+        problems = [row.problem for row in work.board.report.checkpoints if row.problem]
+        raise LorasmithError(f"Nothing can be compared: {problems[0] if problems else 'there is no checkpoint.'}")
+    if len(usable) == 1:
+        work.board.note("There is one checkpoint to compare, so it is held against the untouched base alone.")
+    money = cost(work.grid, len(usable), work.asked)
+    work.board.plan((money.least + money.most) // 2)
+    work.job.event("plan", pictures=work.board.report.planned, least=money.least, most=money.most)
+    _first(work, usable)
+    if work.asked.depth == "quick" or not work.usable:
+        return
+    kept = _more(work)
+    if kept and len(kept) > 0:
+        _weights(work)
+        _hires(work)
+
+
+def _first(work: Work, usable: Sequence[int]) -> None:
+    """The first prompts of the base and of every checkpoint, the likeliest first."""
+    grid = work.grid
+    losses = [HeldOutLoss(row.checkpoint, row.held_out) for row in work.board.report.checkpoints
+              if row.held_out is not None]  # fmt: skip
+    order = drawing_order(usable, losses)
+    work.board.begin(FIRST, (len(order) + 1) * len(grid.first) * len(grid.seeds))
+    work.draw(BASE, grid.first)
+    done: list[Point] = []
+    for number in order:
+        if work.draw(Point(number), grid.first):
+            done.append(Point(number))
+            work.board.write()
+            work.look(done, f"first-{len(done):02d}")
+
+
+def _more(work: Work) -> list[Point]:
+    """The other prompts of the points that may be the best; the base's too."""
+    grid, board = work.grid, work.board
+    _, decision = work.decided()
+    points = [Point(number) for number in work.usable]
+    if decision is not None:
+        points = [point for point in survivors(decision) if point.checkpoint in work.usable]
+    elif not work.source.photographs and work.asked.depth != "thorough":
+        board.note("Without a measure to choose by, the first pictures are all that is drawn (--thorough draws more).")
+        return []
+    for row in board.report.checkpoints:
+        board.row(row.checkpoint, survivor=Point(row.checkpoint) in points)
+    given_up = [row.name for row in board.report.checkpoints
+                if row.checkpoint in work.usable and not row.survivor]  # fmt: skip
+    if given_up:
+        board.note(
+            f"After the first pictures no more were drawn of {', '.join(shown(name) for name in given_up)}; the "
+            "figures of those rest on the first prompts."
+        )
+    board.begin(MORE, (len(points) + 1) * len(grid.rest) * len(grid.seeds))
+    work.draw(BASE, grid.rest)
+    for point in points:
+        work.draw(point, grid.rest)
+        board.write()
+    return points
+
+
+def _weights(work: Work) -> None:
+    """The finalists at other weights, on the first prompts."""
+    work.board.report = replace(work.board.report, stage=WEIGHTS)
+    _, decision = work.decided()
+    if decision is None:
+        return
+    points = [Point(point.checkpoint, weight) for point in finalists(decision) for weight in OTHER_WEIGHTS]
+    work.board.begin(WEIGHTS, len(points) * len(work.grid.first) * len(work.grid.seeds))
+    for point in points:
+        work.draw(point, work.grid.first)
+        work.board.write()
+    work.look([*points, *finalists(decision)], "weights")
+
+
+def _hires(work: Work) -> None:
+    """The early choice with the high-res fix, against a late checkpoint without it."""
+    from engine.compare.hires import draw_hires
+
+    _, decision = work.decided()
+    if decision is None:
+        return
+    late = decision.last if decision.last != decision.choice else decision.likest
+    if late.checkpoint <= decision.choice.checkpoint:
+        return
+    shots = work.grid.shots(decision.choice, work.grid.first)
+    work.board.begin(HIRES_FIX, len(shots))
+    work.board.hires = draw_hires(work, decision.choice, late, shots)
+    work.board.write()
+
+
+def _told(job: Job, board: Board):
+    """What happens when a picture is there: it is counted, and a stop or a pause is heard."""
+
+    def told(shot: Shot) -> None:
+        board.picture(shot)
+        if job.poll().stop is not None:
+            raise Stopped
+
+    return told
+
+
+def _losses(run: Path) -> list[HeldOutLoss]:
+    from engine.runs.events import EventReader
+    from engine.select.presignals import held_out_losses
+
+    events = run / "events.jsonl"
+    return held_out_losses(EventReader(events).poll()) if events.is_file() else []
+
+
+def _licence(source: Source) -> str:
+    """The licence of the base, where it is known: the embedded one's own."""
+    return "CC0-1.0" if source.base.model == "demo" else ""
