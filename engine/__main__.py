@@ -22,6 +22,7 @@ VERBS = {
     "download": "engine.base.download_job:run",
     "health": "engine.dataset.health.job:run",
     "regularize": "engine.draw.class_job:run",
+    "plot": "engine.draw.plot_job:run",
     "caption": "engine.caption.job:run",
     "words": "engine.lookalike.words_job:run",
     "bank": "engine.lookalike.bank_job:run",

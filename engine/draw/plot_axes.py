@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
+from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.errors import LorasmithError, shown
 
 AxisKind = Literal["epoch", "weight", "prompt", "replace", "order", "seed", "cfg", "steps", "sampler", "size"]
@@ -88,9 +89,7 @@ def label(kind: AxisKind, value: Value) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) if kind == "order" else "x".join(map(str, value))
     if kind == "sampler":
-        from engine.draw.order import SAMPLERS
-
-        return SAMPLERS[str(value)]
+        return SAMPLERS[str(value)].name
     said = f"{round(value, 8):g}" if isinstance(value, float) else str(value)
     before = {"weight": "weight ", "seed": "seed ", "cfg": "CFG "}.get(kind, "")
     return f"{before}{said}{' steps' if kind == 'steps' and value != 1 else ' step' if kind == 'steps' else ''}"
@@ -207,20 +206,6 @@ def _orders(pieces: Sequence[str], where: str) -> list[Value]:
     return list(permutations(parts))
 
 
-def _samplers(pieces: Sequence[str], where: str) -> list[Value]:
-    from engine.draw.order import SAMPLERS
-
-    known = {_plain(said): name for name, full in SAMPLERS.items() for said in (name, full)}
-    for piece in pieces:
-        if _plain(piece) not in known:
-            raise LorasmithError(f"{where}: {shown(piece)!r} is no sampler: write one of {', '.join(SAMPLERS.values())}.")
-    return [known[_plain(piece)] for piece in pieces]
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name.casefold().replace("++", "pp"))
-
-
 def _sizes(pieces: Sequence[str], where: str) -> list[Value]:
     return [size_of(piece, where) for piece in pieces]
 
@@ -249,6 +234,6 @@ _READERS: dict[AxisKind, Callable[[Sequence[str], str], list[Value]]] = {
     "seed": _seeds,
     "cfg": lambda pieces, where: [float(n) for n in _numbers(pieces, where, "cfg", whole=False)],
     "steps": lambda pieces, where: [int(n) for n in _numbers(pieces, where, "steps", whole=True)],
-    "sampler": _samplers,
+    "sampler": lambda pieces, where: [sampler_key(piece) for piece in pieces],
     "size": _sizes,
 }

@@ -19,6 +19,7 @@ from engine.runs.folder import RunFolder, list_runs
 
 KIND = "plot"
 PLACES = "xyz"
+CELLS, GRID, RESULT = "cells", "grid.png", "plot.json"  # in the run folder
 MOST_MEGAPIXELS = 200.0  # as A1111; a PNG of more is opened by few programs
 SHOWN_SIDE = 192  # pictures smaller than this, which only a small base draws, are enlarged in whole pixels
 
