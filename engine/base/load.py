@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    DDPMScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    UNet2DConditionModel,
-)
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from engine.base.configs import embedded_base_folder, sdxl_configs
@@ -31,14 +23,6 @@ from engine.base.weights import Stored, locate_in_file, locate_in_folder, read_i
 from engine.errors import BaseModelError, shown
 
 Report = Callable[[int, int], None]  # bytes done, bytes in all
-SchedulerName = Literal["euler", "euler_a", "dpmpp_2m", "ddim"]
-_SCHEDULERS: Mapping[str, Any] = {
-    "euler": EulerDiscreteScheduler,
-    "euler_a": EulerAncestralDiscreteScheduler,
-    "dpmpp_2m": DPMSolverMultistepScheduler,
-    "ddim": DDIMScheduler,
-}
-# The noise schedule's own keys; the rest of a scheduler's configuration belongs to its class.
 _NOISE_KEYS = ("beta_start", "beta_end", "beta_schedule", "num_train_timesteps")
 
 
@@ -213,29 +197,20 @@ class Base:
         Its betas are rescaled where the base has zero terminal SNR (https://arxiv.org/abs/2305.08891).
         """
         return DDPMScheduler(
-            **self._noise(),
+            **self.noise_schedule(),
             prediction_type=self.prediction_type,
             rescale_betas_zero_snr=self.zero_terminal_snr,
             clip_sample=False,
         )
 
-    def scheduler(self, name: SchedulerName = "euler") -> Any:
-        """A scheduler for drawing. Zero terminal SNR starts at the last timestep ("trailing"), as it must."""
-        if name not in _SCHEDULERS:
-            raise BaseModelError(
-                f"scheduler {name!r} is unknown; one of {', '.join(_SCHEDULERS)} is possible."
-            )
-        extra: dict[str, Any] = {"clip_sample": False, "set_alpha_to_one": False} if name == "ddim" else {}
-        return _SCHEDULERS[name](
-            **self._noise(),
-            prediction_type=self.prediction_type,
-            rescale_betas_zero_snr=self.zero_terminal_snr,
-            timestep_spacing="trailing" if self.zero_terminal_snr else "leading",
-            steps_offset=0 if self.zero_terminal_snr else 1,
-            **extra,
-        )
+    def scheduler(self, name: str = "euler") -> Any:
+        """A scheduler for drawing, by a key of `engine.draw.samplers.SAMPLERS`."""
+        from engine.draw.samplers import build_scheduler
 
-    def _noise(self) -> dict[str, Any]:
+        return build_scheduler(self, name)
+
+    def noise_schedule(self) -> dict[str, Any]:
+        """The betas' settings, as every diffusers scheduler takes them; the rest of a configuration is its class's."""
         stated = {**sdxl_configs()["scheduler"], **self.configs["scheduler"]}
         return {key: stated[key] for key in _NOISE_KEYS}
 

@@ -4,32 +4,83 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from engine.draw.order import HiresFix
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
+
+if TYPE_CHECKING:
+    from engine.draw.picture import PictureRequest
 
 
 def main() -> int:
     """Draws one picture; 0 when it is written, 1 with a sentence on stderr otherwise."""
     asked = _parser().parse_args()
     prepare_environment()
-    from engine.draw.picture import PictureRequest, draw_picture
-
-    request = PictureRequest(
-        prompt=asked.prompt, to=asked.to, base=asked.base, lora=asked.lora, negative=asked.negative,
-        seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=asked.size,
-    )  # fmt: skip
     try:
-        said = draw_picture(request)
+        from engine.draw.picture import draw_picture
+
+        paths = draw_picture(_request(asked), said=print, between_steps=_counting(_request(asked)))
     except LorasmithError as error:
         print(shown(error), file=sys.stderr)
         return 1
     except OSError as error:
         print(f"{shown(asked.to)} could not be written ({error.strerror}): choose another place.", file=sys.stderr)
         return 1
-    print(f"{said} {shown(asked.to)} is drawn.".strip())
+    print(f"{shown(paths[0])} is drawn{f', its first pass is {shown(paths[1])}' if paths[1:] else ''}.")
     return 0
+
+
+def lora_and_weight(said: str) -> tuple[Path, float]:
+    """`FILE` or `FILE:WEIGHT`, the weight behind the last colon; a path that exists as it is written is a path."""
+    path, colon, weight = said.rpartition(":")
+    if not colon or Path(said).expanduser().exists():
+        return Path(said).expanduser(), 1.0
+    try:
+        return Path(path).expanduser(), float(weight)
+    except ValueError:
+        return Path(said).expanduser(), 1.0
+
+
+def _request(asked: argparse.Namespace) -> PictureRequest:
+    from engine.draw.picture import PictureRequest
+
+    stated = {
+        "scale": asked.hires_scale, "denoise": asked.hires_denoise, "steps": asked.hires_steps,
+        "upscaler": asked.hires_upscaler,
+    }  # fmt: skip
+    stated = {key: value for key, value in stated.items() if value is not None}
+    hires = replace(HiresFix(), **stated) if asked.hires or stated else None
+    return PictureRequest(
+        prompt=asked.prompt, to=asked.to, base=asked.base, loras=tuple(map(lora_and_weight, asked.lora)),
+        negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=asked.size,
+        sampler=asked.scheduler, hires=hires,
+    )  # fmt: skip
+
+
+def _counting(request: PictureRequest) -> Callable[[], None]:
+    """Counts the steps on a terminal, with the time left; says nothing to a pipe."""
+    if not sys.stderr.isatty():
+        return lambda: None
+    from engine.draw.picture import evaluations
+    from engine.draw.samplers import sampler_key
+
+    sampler_key(request.sampler)
+    total, begun, done = evaluations(request), time.monotonic(), 0
+
+    def count() -> None:
+        nonlocal done
+        left = f", {(time.monotonic() - begun) / done * (total - done):.0f} s left" if done else ""
+        done += 1
+        print(f"\r\x1b[Kdrawing, step {done} of {total}{left}", end="" if done < total else "\n", file=sys.stderr)
+        sys.stderr.flush()
+
+    return count
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,18 +88,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("prompt")
     parser.add_argument("--to", type=Path, required=True)
     parser.add_argument("--base", default="demo")
-    parser.add_argument("--lora", type=Path)
+    parser.add_argument("--lora", action="append", default=[])
     parser.add_argument("--negative", default="")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--cfg", type=float, default=5.0)
     parser.add_argument("--size", type=_size)
+    parser.add_argument("--scheduler", default="Euler")
+    parser.add_argument("--hires", action="store_true")
+    parser.add_argument("--hires-scale", type=float)
+    parser.add_argument("--hires-denoise", type=float)
+    parser.add_argument("--hires-steps", type=int)
+    parser.add_argument("--hires-upscaler")
     return parser
 
 
 def _size(text: str) -> tuple[int, int]:
     width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdigit() and height.isdigit()):
+    if not (cross and width.isdecimal() and height.isdecimal()):
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, e.g. 1024x768")
     return int(width), int(height)
 

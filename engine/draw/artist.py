@@ -13,7 +13,7 @@ from engine.base.encode import NonFiniteLatent, decode
 from engine.base.load import Base
 from engine.draw.order import Order
 from engine.draw.prompts import encode_prompt
-from engine.draw.sampling import Drawing, Prompt, draw_latents
+from engine.draw.sampling import Begun, Drawing, Prompt, draw_latents
 from engine.errors import BaseModelError, LorasmithError, shown
 from engine.train.memory import fits, release
 
@@ -66,34 +66,56 @@ def draw_orders(
     lie on one device. Raises LorasmithError where one picture alone does not fit, and passes on what
     `between_steps` raises.
     """
-    groups: dict[object, list[Order]] = defaultdict(list)
-    for order in orders:
+    drawn = draw_order_latents(base, unet, prompts, orders, batch=batch, between_steps=between_steps, said=said)
+    for index, latent in drawn:
+        yield orders[index], decode_order(vae, latent, orders[index], base)
+
+
+def draw_order_latents(
+    base: Base,
+    unet: Any,
+    prompts: Mapping[str, Prompt],
+    orders: Sequence[Order],
+    *,
+    batch: int,
+    begun: Sequence[torch.Tensor] = (),
+    denoise: float = 1.0,
+    between_steps: Callable[[], None] = lambda: None,
+    said: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """As `draw_orders`, but gives positions in `orders` with latents (c, h, w).
+
+    With `begun`, one latent an order, each is drawn on from there: `denoise` of its schedule, `order.steps` steps.
+    """
+    groups: dict[object, list[int]] = defaultdict(list)
+    for index, order in enumerate(orders):
         tokens = prompts[order.prompt].hidden.shape[1]
-        groups[order.size, order.steps, order.cfg, order.sampler, order.negative, tokens].append(order)
+        groups[order.size, order.steps, order.cfg, order.sampler, order.negative, tokens].append(index)
     for group in groups.values():
         at = 0
         while at < len(group):
             part = group[at : at + batch]
             latents: list[torch.Tensor] = []
 
-            def attempt(part: list[Order] = part, into: list[torch.Tensor] = latents) -> None:
-                into.append(_latents(base, unet, prompts, part, between_steps))
+            def attempt(part: list[int] = part, into: list[torch.Tensor] = latents) -> None:
+                start = Begun(torch.stack([begun[index] for index in part]), denoise) if begun else None
+                into.append(_latents(base, unet, prompts, [orders[index] for index in part], start, between_steps))
 
             if not fits(attempt):
-                batch = _halved(len(part), part[0], said)
+                batch = _halved(len(part), orders[part[0]], said)
                 continue
-            for order, latent in zip(part, latents[0], strict=True):
-                yield order, _pixels(vae, latent, order, base)
+            yield from zip(part, latents[0], strict=True)
             at += len(part)
 
 
 def _latents(
-    base: Base, unet: Any, prompts: Mapping[str, Prompt], part: Sequence[Order], between_steps: Callable[[], None]
-) -> torch.Tensor:
+    base: Base, unet: Any, prompts: Mapping[str, Prompt], part: Sequence[Order], begun: Begun | None,
+    between_steps: Callable[[], None],
+) -> torch.Tensor:  # fmt: skip
     drawings = [Drawing(order.size, order.steps, order.cfg, order.seed) for order in part]
     return draw_latents(
-        unet, base.scheduler(part[0].sampler), [prompts[order.prompt] for order in part],  # type: ignore[arg-type]
-        prompts[part[0].negative], drawings, vae_scale=base.vae_scale, between_steps=between_steps,
+        unet, base.scheduler(part[0].sampler), [prompts[order.prompt] for order in part],
+        prompts[part[0].negative], drawings, vae_scale=base.vae_scale, begun=begun, between_steps=between_steps,
     )  # fmt: skip
 
 
@@ -108,19 +130,41 @@ def _halved(size: int, order: Order, said: Callable[[str], None]) -> int:
     return size // 2
 
 
-def _pixels(vae: Any, latent: torch.Tensor, order: Order, base: Base) -> Any:
-    """One picture decoded; alone, so that the VAE's memory does not grow with the batch, in tiles if it must."""
-    done: list[Any] = []
+def decode_order(vae: Any, latent: torch.Tensor, order: Order, base: Base) -> Any:
+    """One picture, uint8 (h, w, 3); alone, so that the VAE's memory does not grow with the batch, in tiles if it must.
+
+    Raises BaseModelError for one that is not finite.
+    """
     try:
-        if not fits(lambda: done.append(decode(vae, latent[None])[0])):
-            vae.enable_tiling()
-            done.append(decode(vae, latent[None])[0])
+        return tiled_if_needed(vae, lambda: decode(vae, latent[None])[0])
     except NonFiniteLatent as error:
         raise BaseModelError(
             f"{shown(base.name)} draws no finite picture for {shown(order.prompt[:80])!r}, seed {order.seed}: its "
-            "weights or its VAE are damaged, or overflow in this precision."
+            "weights, its VAE or a LoRA on it are damaged, or overflow in this precision."
         ) from error
+
+
+def tiled_if_needed(vae: Any, work: Callable[[], Any]) -> Any:
+    """What `work` gives; where memory runs out, the VAE goes over to tiles for good and does it again."""
+    done: list[Any] = []
+    if not fits(lambda: done.append(work())):
+        vae.enable_tiling()
+        done.append(work())
     return done[0]
+
+
+def checked_size(size: tuple[int, int] | None, base: Base) -> tuple[int, int]:
+    """The size, or the base's native square; LorasmithError for one its UNet cannot halve as often as it must."""
+    width, height = size or (base.native_resolution, base.native_resolution)
+    step = drawing_step(base)
+    if width % step or height % step or width < step or height < step:
+        raise LorasmithError(f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}.")
+    return width, height
+
+
+def drawing_step(base: Base) -> int:
+    """What both sides of a drawing must be a multiple of: 32 for SDXL."""
+    return base.vae_scale * 2 ** (len(base.configs["unet"]["block_out_channels"]) - 1)
 
 
 @contextmanager

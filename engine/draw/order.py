@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 
-SAMPLERS = {"euler": "Euler", "euler_a": "Euler a", "dpmpp_2m": "DPM++ 2M", "ddim": "DDIM"}
-"""A base's scheduler names, and how A1111 writes them."""
+from engine.draw import samplers
+
+SAMPLERS = {key: sampler.name for key, sampler in samplers.SAMPLERS.items()}
+"""The samplers' keys, and the names people know them by."""
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,60 @@ class Order:
     sampler: str = "euler"
 
 
-def parameters(order: Order, *, base_name: str, base_hash: str, lora: str = "") -> str:
-    """The text that A1111 reads out of a PNG; `lora` is a tag such as `<lora:name:1>`, put behind the prompt."""
+@dataclass(frozen=True)
+class HiresFix:
+    """A second pass over a finished picture, enlarged: A1111's "Hires. fix", with the defaults of `lorasmith`.
+
+    `steps` are steps that are really made (None: as many as the first pass had). `upscaler` is a name of
+    `engine.draw.upscale.UPSCALERS` or the path of an upscaling model.
+    """
+
+    scale: float = 1.5
+    denoise: float = 0.4
+    steps: int | None = None
+    upscaler: str = "Lanczos"
+
+
+def parameters(
+    order: Order, *, base_name: str, base_hash: str, lora: str = "", hires: HiresFix | None = None
+) -> str:
+    """The text that A1111 reads out of a PNG.
+
+    `lora` holds tags such as `<lora:name:1>`, put behind the prompt; `order` is the first pass's also with `hires`.
+    """
     width, height = order.size
+    sampler = samplers.SAMPLERS[order.sampler]
+    said: dict[str, object] = {
+        "Steps": order.steps,
+        "Sampler": sampler.solver,
+        "Schedule type": sampler.schedule,
+        "CFG scale": f"{order.cfg:g}",
+        "Seed": order.seed,
+        "Size": f"{width}x{height}",
+        "Model hash": base_hash[:10],
+        "Model": base_name,
+    }
+    if hires:
+        said |= {
+            "Denoising strength": f"{hires.denoise:g}",
+            "Hires upscale": f"{hires.scale:g}",
+            "Hires steps": hires.steps or order.steps,
+            "Hires upscaler": hires.upscaler,
+        }
     prompt = f"{order.prompt} {lora}".rstrip() if lora else order.prompt
     negative = f"\nNegative prompt: {order.negative}" if order.negative else ""
-    return (
-        f"{prompt}{negative}\nSteps: {order.steps}, Sampler: {SAMPLERS[order.sampler]}, CFG scale: {order.cfg:g}, "
-        f"Seed: {order.seed}, Size: {width}x{height}, Model hash: {base_hash[:10]}, Model: {base_name}"
-    )
+    return f"{prompt}{negative}\n" + ", ".join(f"{key}: {_quoted(value)}" for key, value in said.items())
+
+
+def lora_tag(name: str, weight: float) -> str:
+    """How A1111 writes a worn LoRA in a prompt; `name` is the file's without its ending."""
+    return f"<lora:{name}:{weight:g}>"
+
+
+def _quoted(value: object) -> str:
+    # Only what would end the value early: A1111 reads a quoted one as JSON.
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if re.search(r'[,:\n"]', text) else text
 
 
 def drawing_key(order: Order, model: str) -> str:

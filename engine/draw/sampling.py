@@ -48,6 +48,19 @@ def step_generator(seed: int, stage: str = "steps") -> torch.Generator:
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
+def schedule_length(steps: int, denoise: float) -> int:
+    """How long a schedule is of which the last `steps` steps begin at a share `denoise` of it: A1111's rule."""
+    return int(steps / min(denoise, 0.999))
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """Pictures to go on from instead of from noise: latents (n, c, h, w), and how much of the schedule is redone."""
+
+    latents: torch.Tensor
+    denoise: float
+
+
 @torch.no_grad()
 def draw_latents(
     unet,
@@ -57,12 +70,14 @@ def draw_latents(
     drawings: Sequence[Drawing],
     *,
     vae_scale: int,
+    begun: Begun | None = None,
     between_steps: Callable[[], None] = lambda: None,
 ) -> torch.Tensor:
     """Latents (n, c, h, w) of n pictures drawn together; all must share size, steps and guidance.
 
     The negative prompt is encoded text, the empty string included, as A1111 and ComfyUI do. Guidance of 1 or
-    less draws without the negative half. `between_steps` may raise to stop.
+    less draws without the negative half. With `begun`, exactly `steps` steps are made from there, after fresh noise
+    of each seed. `between_steps` may raise to stop.
     """
     first = drawings[0]
     if any((d.size, d.steps, d.cfg) != (first.size, first.steps, first.cfg) for d in drawings):
@@ -79,11 +94,11 @@ def draw_latents(
     }
     hidden = hidden.to(device, dtype)
 
-    scheduler.set_timesteps(first.steps)
-    noise = [starting_noise(d, unet.config.in_channels, vae_scale) for d in drawings]
-    latents = torch.cat(noise).to(device) * scheduler.init_noise_sigma
-    extra = {"generator": [step_generator(d.seed) for d in drawings]} if _takes_generator(scheduler) else {}
-    for step in scheduler.timesteps:
+    noise = torch.cat([starting_noise(d, unet.config.in_channels, vae_scale) for d in drawings]).to(device)
+    latents, timesteps = _started(scheduler, noise, first.steps, begun)
+    stage = "hires steps" if begun else "steps"
+    extra = {"generator": [step_generator(d.seed, stage) for d in drawings]} if _takes_generator(scheduler) else {}
+    for step in timesteps:
         between_steps()
         doubled = torch.cat([latents, latents]) if guided else latents
         model_input = scheduler.scale_model_input(doubled, step).to(dtype)
@@ -93,6 +108,21 @@ def draw_latents(
             predicted = without + first.cfg * (with_prompt - without)
         latents = scheduler.step(predicted, step, latents, **extra, return_dict=False)[0]
     return latents
+
+
+def _started(scheduler, noise: torch.Tensor, steps: int, begun: Begun | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The noisy latents to begin with, and the timesteps that are left to go through."""
+    length = schedule_length(steps, begun.denoise) if begun else steps
+    scheduler.set_timesteps(length)
+    # Heun's kind asks the model twice a step, and lists twice the timesteps.
+    skipped = (length - steps) * scheduler.order
+    timesteps = scheduler.timesteps[skipped:]
+    if hasattr(scheduler, "set_begin_index"):  # two levels may share a rounded timestep, so searching finds either
+        scheduler.set_begin_index(skipped)
+    if begun is None:
+        return noise * scheduler.init_noise_sigma, timesteps
+    latents = begun.latents.to(noise.device, noise.dtype)
+    return scheduler.add_noise(latents, noise, timesteps[:1].repeat(len(noise))), timesteps
 
 
 def save_png(pixels, path: Path, parameters: str = "") -> None:

@@ -56,7 +56,7 @@ def test_a_batch_draws_what_lorasmith_draw_draws(parts, tiny_base, tmp_path):
     assert numpy.abs(pixels.astype(int) - drawn(parts, 3)[order]).max() <= 1
     base = parts[0]
     assert text == parameters(order, base_name=base.name, base_hash=base.hash)
-    assert "Seed: 2, Size: 64x64" in text and "Steps: 3, Sampler: Euler, CFG scale: 5" in text
+    assert "Seed: 2, Size: 64x64" in text and "Steps: 3, Sampler: Euler, Schedule type: Automatic, CFG scale: 5" in text
 
 
 def test_when_memory_runs_out_the_batch_is_halved_and_every_picture_still_comes(parts, monkeypatch):

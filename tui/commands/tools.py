@@ -23,12 +23,21 @@ def draw_arguments(parser: Parser) -> None:
     parser.add_argument("prompt", metavar="PROMPT")
     parser.add_argument("--to", type=Path, required=True, metavar="FILE.png")
     parser.add_argument("--base", default="demo", metavar="MODEL", help="what to draw with (demo)")
-    parser.add_argument("--lora", type=Path, metavar="FILE", help="a LoRA to draw with")
+    parser.add_argument("--lora", action="append", default=[], metavar="FILE[:WEIGHT]",
+                        help="a LoRA to draw with, and how strongly (1); may be given several times")  # fmt: skip
     parser.add_argument("--negative", metavar="PROMPT", help="what the picture should not show")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="the same seed draws the same picture (0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="one seed, one picture; -1 takes any (0)")
     parser.add_argument("--steps", type=positive, metavar="N", help="sampling steps")
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
     parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
+    parser.add_argument("--scheduler", metavar="NAME", help="such as 'Euler a' or 'DPM++ 2M Karras' (Euler)")
+    parser.add_argument("--hires", action="store_true",
+                        help="a second pass, larger and partly drawn anew; implied by what follows")  # fmt: skip
+    parser.add_argument("--hires-scale", type=float, metavar="X", help="how much larger it is (1.5)")
+    parser.add_argument("--hires-denoise", type=float, metavar="X", help="how much is drawn anew, 0 to 1 (0.4)")
+    parser.add_argument("--hires-steps", type=positive, metavar="N", help="steps it makes (as many as the first)")
+    parser.add_argument("--hires-upscaler", metavar="NAME",
+                        help="Lanczos, Latent, ... or an upscaling model's file (Lanczos)")  # fmt: skip
 
 
 def bench(asked: Namespace) -> int:
@@ -42,11 +51,16 @@ def bench(asked: Namespace) -> int:
 def draw(asked: Namespace) -> int:
     """Draws one picture."""
     options = [f"--to={asked.to.expanduser().absolute()}", f"--seed={asked.seed}", f"--base={asked.base}"]
-    options += [f"--lora={asked.lora.expanduser().absolute()}"] if asked.lora else []
+    options += [f"--lora={Path(said).expanduser().absolute()}" for said in asked.lora]
     options += [f"--negative={asked.negative}"] if asked.negative else []
     options += [f"--steps={asked.steps}"] if asked.steps else []
     options += [f"--cfg={asked.cfg}"] if asked.cfg is not None else []
     options += [f"--size={asked.size}"] if asked.size else []
+    options += [f"--scheduler={asked.scheduler}"] if asked.scheduler else []
+    options += ["--hires"] if asked.hires else []
+    for name in ("scale", "denoise", "steps", "upscaler"):
+        value = getattr(asked, f"hires_{name}")
+        options += [] if value is None else [f"--hires-{name}={value}"]
     return _engine("draw", [*options, "--", asked.prompt])
 
 
