@@ -48,13 +48,14 @@ class Dial(Board):
 
     DEFAULT_CSS = """
     Dial { height: 1; }
+    Dial.-none { display: none; }
     """
 
     seen: Compared | None = None
 
     def show(self, seen: Compared) -> None:
         self.seen = seen
-        self.display = len(seen.leans) > 1
+        self.set_class(len(seen.leans) < 2, "-none")
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from engine.compare.report import At, DecisionRow, Lean, PointRow, PromptRow, Report, Words
 from engine.errors import shown
-from engine.select.families import PARTS
 
 BASE: At = (0, 0.0)
 Slot = tuple[str, int]
@@ -47,7 +46,9 @@ class Compared:
 
     @property
     def leans(self) -> tuple[float, ...]:
-        return tuple(one.lean for one in self.report.dial)
+        """The dial's places; none where it turns nothing."""
+        dial = self.report.dial
+        return tuple(one.lean for one in dial) if any(one.decision.choice is not None for one in dial) else ()
 
     @property
     def decision(self) -> DecisionRow:
@@ -55,7 +56,8 @@ class Compared:
 
     @property
     def words(self) -> tuple[Words, ...]:
-        return self.leaning.words
+        """The decision's sentences, then what the job remarked."""
+        return (*self.leaning.words, *(Words(note) for note in self.report.notes))
 
     @property
     def choice(self) -> At | None:
@@ -106,11 +108,11 @@ class Compared:
         return shown(self.report.name_of(at))
 
     def short(self, at: At) -> str:
-        """The same for the head of a column: "4", "4 at 0.8", "base"."""
+        """The same for a column: "4", "4 at 0.8", "base"; "2 fox-soft" for a file, whose number the chart shows."""
         if at[0] == 0:
             return "base"
         row = self.report.checkpoint(at[0])
-        name = shown(row.name).removeprefix("epoch ") if row is not None else str(at[0])
+        name = str(at[0]) if row is None or self.report.epochs else f"{at[0]} {shown(row.name)}"
         return name if at[1] == 1.0 else f"{name} at {at[1]:g}"
 
     def stands_apart(self, at: At) -> bool:
@@ -147,7 +149,7 @@ def headline(seen: Compared) -> tuple[str, str]:
     if said.choice is not None:
         sure = {"clear": ": clearly the best", "leaning": ": probably the best", "too close": ": too close to call"}
         chance = f" (chance of being best {per_cent(said.chance)})" if said.chance is not None else ""
-        begin = "So far" if report.state == "drawing" else "Take"
+        begin = "Take" if report.state == "done" else "So far"
         return f"{begin} {seen.name(seen.weight or said.choice)}{sure.get(said.sureness, '')}{chance}", "good"
     if said.reason:
         return "No choice: the measures cannot tell; look at the pictures", "warn"
@@ -167,7 +169,3 @@ def why_ruled_out(row: PointRow) -> str:
     """Everything that speaks against a point, "" where nothing does."""
     gates = [GATES.get(gate, shown(gate)) for gate in row.ruled_out if gate != "broken" or not row.broken]
     return "; ".join([*gates, *([shown(row.broken).rstrip(".")] if row.broken else [])])
-
-
-def part_words(name: str) -> str:
-    return PARTS.get(name, shown(name))

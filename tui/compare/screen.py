@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from textual import work
 from textual.app import ComposeResult
@@ -14,7 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
-from engine.compare.report import At, Report, read_report, report_path
+from engine.compare.report import At, PictureRow, Report, read_report, report_path
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder
 from tui.compare.asking import ask_engine
@@ -26,12 +27,13 @@ from tui.compare.sheets import PictureBoard
 from tui.compare.table import TableView
 from tui.compare.vote import VoteView
 from tui.screen import HouseScreen
-from tui.text import count
+from tui.text import count, home_path
 from tui.watch.boards import Progress, Title, Views, Words
 from tui.watch.story import Follower, Seen
 
 CHOICE, TABLE, PICTURES, VOTE = range(4)
 _AT_ONCE = 2_000_000  # bytes of report that are read in some tens of milliseconds
+PAGE = "page.html"
 _VIEWS = ("ChoiceView", "TableView", "GridView", "VoteView")
 
 
@@ -78,6 +80,7 @@ class CompareScreen(HouseScreen):
         report: Report | None = None
         trouble: str = ""
         seen: Seen | None = None
+        newest: PictureRow | None = None
 
         def can_replace(self, message: Message) -> bool:
             return False
@@ -98,6 +101,8 @@ class CompareScreen(HouseScreen):
         self.follower = Follower(run)
         self.job: Seen | None = None
         self.seen: Compared | None = None
+        self.newest: PictureRow | None = None
+        """What was drawn last, while it draws."""
         self.trouble = ""
         self.view = CHOICE
         self._lean: float | None = None  # where the dial was put, until the report says so too
@@ -142,6 +147,8 @@ class CompareScreen(HouseScreen):
             self._stamp = stamp
             try:
                 looked.report = read_report(self.run.compare)
+                if looked.report.state == "drawing":
+                    looked.newest = newest_of(self.run.compare, looked.report)
             except LorasmithError as error:
                 looked.trouble = shown(error) if stamp is not None else _not_yet(looked.seen)
         return looked if looked.report is not None or looked.trouble or looked.seen is not None else None
@@ -164,6 +171,7 @@ class CompareScreen(HouseScreen):
         self.trouble = message.trouble if message.report is None and message.trouble else (
             "" if message.report is not None else self.trouble)  # fmt: skip
         if message.report is not None:
+            self.newest = message.newest
             self._take(message.report)
         self.draw()
 
@@ -195,7 +203,7 @@ class CompareScreen(HouseScreen):
 
     def _draw_view(self, seen: Compared) -> None:
         if self.view == CHOICE:
-            self.query_one(ChoiceView).show(seen, self._empty())
+            self.query_one(ChoiceView).show(seen, self.newest, self._empty())
         elif self.view == TABLE:
             self.query_one(TableView).show(seen)
         elif self.view == PICTURES:
@@ -207,8 +215,7 @@ class CompareScreen(HouseScreen):
         right, pairs = "", ""
         if self.seen is not None:
             report = self.seen.report
-            right = f"{count(len(report.checkpoints), 'LoRA')}, {count(len(report.prompts), 'prompt')}, "
-            right += count(len(report.pictures), "picture")
+            right = f"{count(len(report.checkpoints), 'LoRA')}, {count(len(report.pictures), 'picture')}"
             pairs = f" {count(len(report.ask), 'pair')}" if report.ask else ""
         self.query_one(Views).show(self.view, ("Choice", "Table", "Grid", f"Vote{pairs}"), right)
 
@@ -224,7 +231,7 @@ class CompareScreen(HouseScreen):
             return self.trouble, "bad"
         report = self.seen.report if self.seen is not None else None
         if self.job is not None and self.job.summary.alive:
-            return "It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
+            return f"{self._drawn_last()}It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
         status = self.job.summary.status if self.job is not None else ""
         if status in {"failed", "died"} and self.job is not None:
             why = shown(self.job.summary.reason or "not said").rstrip(".")
@@ -234,7 +241,15 @@ class CompareScreen(HouseScreen):
             return f"Your LoRA is {name}: {shown(report.chosen.file)}", "good"
         if status == "stopped" or (report is not None and report.state != "done"):
             return "It was stopped; what is drawn is kept. w, then r goes on.", "warn"
-        return (shown(report.notes[0]), "muted") if report is not None and report.notes else ("", "muted")
+        page = self.run.compare / PAGE
+        if report is not None and page.is_file():
+            return f"The same as a page for your browser: {home_path(page)}", "muted"
+        return "", "muted"
+
+    def _drawn_last(self) -> str:
+        if self.newest is None or self.seen is None:
+            return ""
+        return f"Drawn last: {self.seen.name((self.newest.checkpoint, self.newest.weight))}. "
 
     def in_short(self) -> str:
         if self.seen is None:
@@ -325,6 +340,15 @@ class CompareScreen(HouseScreen):
             return self.seen is not None and len(self.seen.leans) > 1
         return True
 
+    def help_keys(self) -> list[tuple[str, str]]:
+        """Those of the view that is open first."""
+        own = [
+            (self.app.get_key_display(binding), tooltip)
+            for node, binding, _, tooltip in self.active_bindings.values()
+            if node is self.focused and tooltip
+        ]
+        return [*dict.fromkeys(own), *super().help_keys()]
+
     def key_label(self, action: str) -> str | None:
         focused = self.focused
         takes = getattr(focused, "takes", "")
@@ -407,6 +431,18 @@ class CompareScreen(HouseScreen):
 def _not_yet(job: Seen | None) -> str:
     return "Nothing is drawn yet: the report comes with the first pictures." if job is None or job.summary.alive else (
         "There is no report: w, then r starts the comparison again.")  # fmt: skip
+
+
+def newest_of(folder: Path, report: Report) -> PictureRow | None:
+    """The picture that was drawn last, by the files' own times; None where there is none."""
+
+    def drawn(row: PictureRow) -> float:
+        try:
+            return (folder / row.file).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return max(report.pictures, key=drawn, default=None)
 
 
 def _stamp(run: RunFolder) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.widget import Widget
 
-from engine.compare.report import At, CellRow, Words
+from engine.compare.report import At, CellRow, PictureRow, Words
 from engine.errors import shown
 from tui.compare.chart import BalanceChart
 from tui.compare.compared import BASE, Compared, Slot
@@ -218,21 +218,31 @@ class Newest(PictureBoard):
     """
 
     seen: Compared | None = None
+    newest: PictureRow | None = None
 
-    def show(self, seen: Compared) -> None:
+    def show(self, seen: Compared, newest: PictureRow | None) -> None:
         self.seen = seen
+        self.newest = newest or _first_of_words(seen) or next(iter(seen.report.pictures), None)
         self.redraw()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        if self.seen is None or not self.seen.report.pictures:
+        if self.seen is None or self.newest is None:
             return []
-        newest = self.seen.report.pictures[-1]
+        newest = self.newest
         at, slot = (newest.checkpoint, newest.weight), (newest.prompt, newest.seed)
         framed = [Framed(self.seen.picture(at, slot, newest.hires), [(self.seen.name(at), "strong")])]
         if at != BASE:
             framed.insert(0, Framed(self.seen.picture(BASE, slot), [("the base", "muted")]))
+        if self.seen.report.photographs:
+            framed.append(Framed(self.seen.folder / self.seen.report.photographs[0], [("your photograph", "muted")]))
         words = shown(self.seen.prompt(newest.prompt).drawn or newest.prompt)
-        return [[(f" drawn last: {words}", "muted")], *in_a_row(self, framed, width, height - 1)]
+        return [[(f" {words}", "muted")], *in_a_row(self, framed, width, height - 1)]
+
+
+def _first_of_words(seen: Compared) -> PictureRow | None:
+    """A picture that a sentence rests on, where no choice can be made."""
+    cells = (cell for words in seen.words for cell in words.cells if cell.checkpoint)
+    return next((PictureRow(one.checkpoint, one.weight, one.prompt, one.seed, False, "") for one in cells), None)
 
 
 class ChoiceView(Horizontal):
@@ -245,7 +255,7 @@ class ChoiceView(Horizontal):
     ChoiceView Newest { display: none; }
     ChoiceView.-chartless BalanceChart { display: none; }
     ChoiceView.-chartless Newest { display: block; }
-    ChoiceView.-chartless Sentences { height: auto; max-height: 50%; min-height: 2; }
+    ChoiceView.-chartless Sentences { height: 6; }
     ChoiceView Evidence { width: 1fr; display: none; }
     ChoiceView.-evidence #chart-and-words { display: none; }
     ChoiceView.-evidence Evidence { display: block; }
@@ -263,12 +273,12 @@ class ChoiceView(Horizontal):
             yield Sentences()
         yield Evidence(ascii_only=self.ascii_only)
 
-    def show(self, seen: Compared, empty: str) -> None:
+    def show(self, seen: Compared, newest: PictureRow | None, empty: str) -> None:
         self.seen = seen
         known = [row for row in seen.report.points if row.fidelity is not None and row.flexibility is not None]
         self.set_class(len(known) < 2, "-chartless")
         self.query_one(BalanceChart).show(seen)
-        self.query_one(Newest).show(seen)
+        self.query_one(Newest).show(seen, newest)
         sentences = self.query_one(Sentences)
         sentences.show(seen.words, empty)
         self.query_one(Evidence).show(seen, sentences.sentence)

@@ -6,13 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from engine.compare.report import At, CheckpointRow, PointRow
 from engine.errors import shown
-from tui.compare.compared import BASE, SHORT_PARTS, Compared, in_order, part_words, per_cent, why_ruled_out
+from tui.compare.compared import BASE, SHORT_PARTS, Compared, in_order, per_cent, why_ruled_out
 from tui.compare.sheets import Rows, paragraphs
 from tui.text import count
 from tui.widgets.board import Board, Row, cells, text_width
@@ -25,6 +27,7 @@ _HELP = (
     "the pictures of a prompt differ; own - does not copy the training pictures; class - leaves the class word alone. "
     "Each is against the untouched base's 100."
 )
+_LEGEND = "Of 100: prompt followed, style taken on, varied, own pictures, class word kept."
 SORTS = ("epoch", "balance", "fidelity", "flexibility")
 
 
@@ -45,17 +48,16 @@ class Head(Board):
     """
 
     sort = "epoch"
+    first = "epoch"
     parts: tuple[str, ...] = ()
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
-        row: list[tuple[str, str]] = [("   ", ""), *self._name("epoch", name_room(width), left=True)]
-        for name in columns(self.parts):
-            row += self._name(name, column_room(name))
+        row: list[tuple[str, str]] = [("   ", ""), (self.first.ljust(name_room(width)), self._ink("epoch"))]
+        row += [(name.rjust(column_room(name)), self._ink(name)) for name in columns(self.parts)]
         return [row]
 
-    def _name(self, name: str, room: int, *, left: bool = False) -> Row:
-        mine = name == {"flexibility": "flexib."}.get(self.sort, self.sort)
-        return [(name.ljust(room) if left else name.rjust(room), "strong" if mine else "muted")]
+    def _ink(self, name: str) -> str:
+        return "strong" if name == {"flexibility": "flexib."}.get(self.sort, self.sort) else "muted"
 
 
 def columns(parts: Iterable[str]) -> list[str]:
@@ -71,12 +73,20 @@ def name_room(width: int) -> int:
     return _NAME if width < 100 else 24
 
 
+class Epochs(Listing):
+    """The lines; enter is the key that makes one the LoRA, as `m` is everywhere."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "take", show=False, tooltip="make the one under the cursor your LoRA")
+    ]
+
+
 class TableView(Vertical):
     """The table and what is to be said of the line under the cursor."""
 
     DEFAULT_CSS = """
-    TableView Listing { height: 1fr; }
-    TableView About { height: 7; margin-top: 1; }
+    TableView Epochs { height: 1fr; }
+    TableView About { height: 6; margin-top: 1; }
     """
 
     def __init__(self, *, classes: str | None = None) -> None:
@@ -87,11 +97,11 @@ class TableView(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Head()
-        yield Listing(self._line, leaves=False, takes="make", help_text=_HELP)
+        yield Epochs(self._line, leaves=False, takes="make", help_text=_HELP)
         yield About()
 
     def focus_first(self) -> None:
-        self.query_one(Listing).focus()
+        self.query_one(Epochs).focus()
 
     def show(self, seen: Compared) -> None:
         here = self.here
@@ -99,9 +109,9 @@ class TableView(Vertical):
         self.seen = seen
         self.lines = lines_of(seen, self.sort)
         wanted = seen.choice if first else here.at if here is not None else None
-        listing, head = self.query_one(Listing), self.query_one(Head)
+        listing, head = self.query_one(Epochs), self.query_one(Head)
         at = next((number for number, line in enumerate(self.lines) if line.at == wanted), None)
-        head.sort, head.parts = self.sort, parts_of(seen)
+        head.sort, head.parts, head.first = self.sort, parts_of(seen), "epoch" if seen.report.epochs else "LoRA"
         head.redraw()
         listing.fill(len(self.lines), at=at)
         self._tell()
@@ -109,7 +119,7 @@ class TableView(Vertical):
     @property
     def here(self) -> Line | None:
         """The line under the cursor."""
-        at = self.query_one(Listing).at
+        at = self.query_one(Epochs).at
         return self.lines[at] if 0 <= at < len(self.lines) else None
 
     def sort_next(self) -> None:
@@ -232,9 +242,11 @@ def about(seen: Compared, line: Line, width: int) -> Rows:
     else:
         if why := why_ruled_out(line.row):
             texts.append((f"Ruled out: {why}.", "warn"))
-        texts.append((_parts(line.row), "plain"))
+        if sure := _sureness(line.row):
+            texts.append((sure, "plain"))
     if facts := _facts(line):
         texts.append((facts, "muted"))
+    texts.append((_LEGEND, "muted"))
     return paragraphs(texts, width)
 
 
@@ -249,16 +261,16 @@ def _why_unmeasured(seen: Compared, line: Line) -> str:
     return unmeasured(line).rstrip(".") + "."
 
 
-def _parts(row: PointRow) -> str:
-    parts = [f"{part_words(name)} {_figure(value)}" for name, value in row.parts.items() if name in SHORT_PARTS]
+def _sureness(row: PointRow) -> str:
+    """How sure the two figures are, and what was copied."""
     ranges = [
-        f"{name} {ends[0]:.0f} to {ends[1]:.0f}"
+        f"{name} between {ends[0]:.0f} and {ends[1]:.0f}"
         for name, ends in (("fidelity", row.fidelity_range), ("flexibility", row.flexibility_range))
         if ends is not None and len(ends) == 2 and ends[0] is not None and ends[1] is not None
     ]
-    likely = f"Two times in three {' and '.join(ranges)}. " if ranges else ""
+    likely = f"Two times in three: {', '.join(ranges)}." if ranges else ""
     copies = f" {count(round(row.copied), 'new picture')} repeat a training picture." if row.copied else ""
-    return f"{likely}{', '.join(parts)}.{copies}" if parts else likely.strip()
+    return (likely + copies).strip()
 
 
 def _facts(line: Line) -> str:

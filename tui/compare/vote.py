@@ -60,9 +60,9 @@ class VoteView(PictureBoard, can_focus=True):
     ]
 
     help_text = (
-        "Two LoRAs draw the same prompt; which is which is not said, nor which side is the choice. Look at some "
-        "prompts with ↑ ↓: is it your subject, and does it do what the prompt says? Votes are kept and count beside the "
-        "measures; the result is told when the round is over."
+        "Two LoRAs draw the same prompt; which is which is not said. Look at some prompts with ↑ ↓: is it your "
+        "subject, as in the photograph between them, and does it do what the prompt says? Votes are kept and count "
+        "beside the measures; the result is told when the round is over."
     )
 
     @dataclass
@@ -101,7 +101,7 @@ class VoteView(PictureBoard, can_focus=True):
     @property
     def hides(self) -> bool:
         """Whether the choice must not be seen now."""
-        return self.ballot.pair is not None
+        return self.ballot.pair is not None or self.pending > 0
 
     # Drawing.
 
@@ -120,6 +120,10 @@ class VoteView(PictureBoard, can_focus=True):
         which = f"Which is the better LoRA? ↑↓ other prompts ({self.at_prompt % len(slots) + 1} of {len(slots)})"
         framed = [Framed(self.seen.picture(at, slot), [(name, "strong")])
                   for at, name in zip(pair, ("← left", "right →"), strict=True)]  # fmt: skip
+        photographs = self.seen.report.photographs
+        if photographs:
+            file = self.seen.folder / photographs[self.at_prompt % len(photographs)]
+            framed.insert(1, Framed(file, [("your photograph", "muted")]))
         blocks = in_a_row(self, framed, width, height - 2)
         return [head, *blocks, *([] for _ in range(height - 2 - len(blocks))), [(f" {which}", "muted")]]
 
@@ -131,11 +135,11 @@ class VoteView(PictureBoard, can_focus=True):
             return [("The votes are being counted in…", "muted")]
         if not cast:
             return [("The round is over without a vote; nothing has changed.", "plain"), *self._more()]
-        changed = "The votes have changed the result." if after != self.ballot.before else (
-            "The votes have not changed the result.")  # fmt: skip
+        changed = "The result has changed." if after != self.ballot.before else "The result has not changed."
+        all_ = f", {self.seen.report.votes} in all" if self.seen.report.votes != cast else ""
         return [
-            (f"{count(cast, 'vote')} cast, {self.seen.report.votes} in all. {changed}", "strong"),
-            (f"Before: {self.ballot.before}.", "muted"), (f"Now:    {after}.", "good"), *self._more(),
+            (f"{count(cast, 'vote')} cast{all_}. {changed}", "strong"),
+            (f"Before: {_result(self.ballot.before)}.", "plain"), (f"Now: {_result(after)}.", "good"), *self._more(),
         ]  # fmt: skip
 
     def _more(self) -> list[tuple[str, str]]:
@@ -211,3 +215,6 @@ class VoteView(PictureBoard, can_focus=True):
         self.refresh_bindings()
         self.post_message(self.Changed())
 
+
+def _result(words: str) -> str:
+    return words.removeprefix("Take ").removeprefix("So far ")

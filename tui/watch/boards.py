@@ -26,7 +26,7 @@ _MARK = {
 _WORDS = {"new": "not started", "stopping": "stopping", "starting": "starting"}
 KINDS = {
     "train": "training", "caption": "captioning", "regularize": "class pictures", "health": "health check",
-    "bank": "name bank", "lab": "demo's base",
+    "bank": "name bank", "lab": "demo's base", "compare": "comparison",
 }  # fmt: skip
 """What a person calls the job of a verb; the others are called as they are.""" 
 
