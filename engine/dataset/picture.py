@@ -134,7 +134,9 @@ def open_small(
         image.load()
         if image.mode == "RGB":
             image.info.pop("icc_profile", None)
-        rgb = to_rgb(image if turn is None else image.transpose(turn), background)
+        upright = image if turn is None else image.transpose(turn)
+        # Nothing to convert: not copied either.
+        rgb = upright if upright.mode == "RGB" and not upright.has_transparency_data else to_rgb(upright, background)
         luma = tuple(tables[0]) if image.format in {"JPEG", "MPO"} and 0 in tables else None
         return Small(rgb, max(1, round(width / image.width)), luma)
 

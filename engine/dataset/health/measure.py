@@ -22,6 +22,7 @@ THUMB = 256  # short side of the thumbnail that pictures are compared by
 LONGEST_THUMB = 1024
 _TILES = 4
 _FULL_WHITE = 254
+_STRAY = 0.02  # share of a row that may differ
 _SAME_COLOUR = 12  # of 255: what a JPEG makes of one colour
 # The luminance table of the JPEG standard's annex K at quality 50; its sum is what qualities are told by.
 _ANNEX_K_SUM = 3679
@@ -43,16 +44,16 @@ def measure(path: Path, background: tuple[int, int, int], name: str) -> Measured
     grey_image = small.image.convert("L")
     grey = np.asarray(grey_image)
     sharpness = tile_sharpness(_scaled(grey_image, SHARP_AT))
-    shades = np.bincount(grey.ravel(), minlength=256) / grey.size
+    shades = np.array(grey_image.histogram()) / grey.size
     rising = np.cumsum(shades)
-    side, share = border(np.asarray(small.image))
-    first, mirrored = perceptual_hash(small.image)
+    side, share = border(np.asarray(small.image)) if _plain_rim(small.image) else ("", 0.0)
+    first, mirrored = perceptual_hash(grey_image)
     figures = Measures(
         sharpness=round(sharpness, 1),
         detail=_detail(grey_image, sharpness),
         dark=round(int(np.searchsorted(rising, 0.99)) / 255, 3),
         light=round(int(np.searchsorted(rising, 0.05)) / 255, 3),
-        clipped=round(_clipped(grey), 4),
+        clipped=round(_clipped(grey), 4) if shades[_FULL_WHITE:].any() else 0.0,
         # Two neighbouring shades: a flat picture that was saved as a JPEG has not one value exactly.
         blank=round(float((shades[:-2] + shades[1:-1] + shades[2:]).max()), 4),
         border=round(share, 4),
@@ -70,14 +71,15 @@ def tile_sharpness(image: Image.Image) -> float:
 
     Of the sharpest tile, since a soft background is no fault (Pech-Pacheco et al. 2000 for the measure).
     """
+    import cv2
     import numpy as np
 
-    grey = np.asarray(image, dtype=np.float32)
+    grey = np.asarray(image)
     if min(grey.shape) < 2 * _TILES:
         return 0.0
-    edges = grey[1:-1, :-2] + grey[1:-1, 2:] + grey[:-2, 1:-1] + grey[2:, 1:-1] - 4 * grey[1:-1, 1:-1]
-    rows, columns = np.array_split(edges, _TILES), range(_TILES)
-    return max(float(np.array_split(row, _TILES, axis=1)[at].var()) for row in rows for at in columns)
+    edges = cv2.Laplacian(grey, cv2.CV_16S)[1:-1, 1:-1]
+    tiles = (tile for row in np.array_split(edges, _TILES) for tile in np.array_split(row, _TILES, axis=1))
+    return max(float(cv2.meanStdDev(tile)[1][0, 0]) ** 2 for tile in tiles)
 
 
 def jpeg_quality(luma_table: tuple[int, ...] | None) -> int | None:
@@ -89,6 +91,21 @@ def jpeg_quality(luma_table: tuple[int, ...] | None) -> int | None:
         return None
     scale = sum(luma_table) / _ANNEX_K_SUM
     return round(min(100.0, max(1.0, 50 / scale if scale > 1 else 100 - 50 * scale)))
+
+
+def _plain_rim(image: Image.Image) -> bool:
+    """Whether two opposite outermost rows are of one colour each: else there is no border to look for."""
+    import numpy as np
+
+    width, height = image.size
+
+    def plain(box: tuple[int, int, int, int]) -> bool:
+        row = np.asarray(image.crop(box)).reshape(1, -1, 3)
+        return _differing(row, np.median(row[0], axis=0).astype(np.int16))[0] <= _STRAY
+
+    above, below = (0, 0, width, 1), (0, height - 1, width, height)
+    left, right = (0, 0, 1, height), (width - 1, 0, width, height)
+    return (plain(above) and plain(below)) or (plain(left) and plain(right))
 
 
 def border(pixels: np.ndarray) -> tuple[str, float]:
@@ -122,14 +139,10 @@ def _bar(rows: np.ndarray) -> int:
     length = len(rows)
     colour = np.median(rows[0], axis=0).astype(np.int16)
 
-    def differing(some: np.ndarray) -> np.ndarray:
-        # Every fourth pixel of a row will do.
-        return (np.abs(some[:, ::4].astype(np.int16) - colour) > _SAME_COLOUR).any(axis=2).mean(axis=1)
-
-    if differing(rows[:1])[0] > 0.02:
+    if _differing(rows[:1], colour)[0] > _STRAY:
         return 0
-    other = differing(rows[: length // 2])
-    over = np.flatnonzero(other > 0.02)
+    other = _differing(rows[: length // 2], colour)
+    over = np.flatnonzero(other > _STRAY)
     if not len(over):
         return 0
     end = int(over[0])
@@ -139,6 +152,13 @@ def _bar(rows: np.ndarray) -> int:
     behind = rows[min(end + 6, length - 1), ::4].astype(np.int16)
     plain = np.abs(behind - np.median(behind, axis=0)).max(axis=1) <= _SAME_COLOUR
     return 0 if plain.mean() > 0.9 else end
+
+
+def _differing(rows: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """What share of each row is of another colour; every fourth pixel of a row will do."""
+    import numpy as np
+
+    return (np.abs(rows[:, ::4].astype(np.int16) - colour) > _SAME_COLOUR).any(axis=2).mean(axis=1)
 
 
 def _scaled(grey: Image.Image, side: int) -> Image.Image:
@@ -178,14 +198,15 @@ def _blocks(grey: np.ndarray, small: Small) -> float | None:
 
     1 is none. Only in a picture decoded at its own size: shrunk by half, the blocks are as good as gone.
     """
+    import cv2
     import numpy as np
 
     if small.shrunk > 1 or min(grey.shape) < 64:
         return None
     found = []
-    values = grey.astype(np.int16)
-    for axis in (0, 1):
-        steps = np.abs(np.diff(values, axis=axis)).mean(axis=1 - axis)
+    for axis, (one, other) in enumerate(((grey[1:], grey[:-1]), (grey[:, 1:], grey[:, :-1]))):
+        sums = cv2.reduce(cv2.absdiff(one, other), 1 - axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        steps = sums.ravel() / grey.shape[1 - axis]
         by_place = steps[: len(steps) // 8 * 8].reshape(-1, 8).mean(axis=0)
         within = float(np.median(by_place[:7]))
         if within < 0.05:
