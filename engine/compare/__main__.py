@@ -38,6 +38,16 @@ def _vote(asked: argparse.Namespace) -> int:
     return _tell(asked, vote(_folder(asked.folder), left, right, asked.better))
 
 
+def _choose(asked: argparse.Namespace) -> int:
+    import json
+
+    from engine.compare.export import choose
+
+    done = choose(_folder(asked.folder), asked.epoch, asked.weight, asked.to, asked.name, force=asked.force)
+    print(json.dumps(done.as_json()) if asked.json else shown(done.file))
+    return 0
+
+
 def _folder(path: Path) -> Path:
     """A comparison's folder, given itself or as the run it lies in."""
     return path / "compare" if (path / "compare" / "report.json").is_file() else path
@@ -69,6 +79,15 @@ def _parser() -> argparse.ArgumentParser:
     vote.add_argument("better", choices=("left", "right", "same"))
     vote.add_argument("--json", action="store_true")
     vote.set_defaults(does=_vote)
+    choose = verbs.add_parser("choose", help="make one checkpoint the LoRA")
+    choose.add_argument("folder", type=Path)
+    choose.add_argument("--epoch", type=int, help="the checkpoint's number; the choice's, if left out")
+    choose.add_argument("--weight", type=float)
+    choose.add_argument("--to", type=Path, help="a folder, or the file to write")
+    choose.add_argument("--name", default="")
+    choose.add_argument("--force", action="store_true", help="overwrite files of that name")
+    choose.add_argument("--json", action="store_true", help="print what was written, not the report")
+    choose.set_defaults(does=_choose)
     return parser
 
 

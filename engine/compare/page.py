@@ -7,8 +7,10 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -102,16 +104,21 @@ def _images(folder: Path, report: Report, beside: bool, former: Mapping[str, Any
     """Every picture that can be read, by the file's name in the report."""
     names = [*(row.file for row in report.pictures), *report.photographs]
     side = _SMALL if beside else next((side for side, bytes_ in _SIDES if len(names) * bytes_ <= _BUDGET), _SMALL)
-    found = {}
-    for name in dict.fromkeys(names):
+
+    def image(name: str) -> dict[str, Any] | None:
         path = _inside(folder, name)
-        image = None if path is None else _image(path, side, former.get(shown(name)))
-        if image is None:
-            continue
-        large = image.pop("larger")
-        if beside and large:
-            image["full"] = quote(name)
-        found[shown(name)] = image
+        return None if path is None else _image(path, side, former.get(shown(name)))
+
+    found = {}
+    names = list(dict.fromkeys(names))
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow lets go of the interpreter meanwhile
+        for name, made in zip(names, threads.map(image, names), strict=True):
+            if made is None:
+                continue
+            large = made.pop("larger")
+            if beside and large:
+                made["full"] = quote(name)
+            found[shown(name)] = made
     return found
 
 
@@ -135,7 +142,7 @@ def _image(path: Path, side: int, former: Mapping[str, Any] | None) -> dict[str,
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None  # the page shows that it cannot be read; the others are worth looking at all the same
     larger = max(small.size) > side
-    small.thumbnail((side, side), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     packed = io.BytesIO()
     small.save(packed, "WEBP", quality=90 if max(small.size) <= 160 else 80, method=4)
     source = "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
