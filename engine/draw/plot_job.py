@@ -122,7 +122,7 @@ class _Cells:
         self._there = {cell.place for cell in self.plot.cells if self.path(cell).is_file()}
 
     def path(self, cell: Cell) -> Path:
-        return self.folder / cell.file
+        return self.folder / self.plot.file(cell)
 
     @property
     def done(self) -> int:
@@ -174,6 +174,8 @@ class _Cells:
     def fail(self, model: Model, orders: Sequence[Order], reason: str) -> None:
         """Leaves what is missing of these orders blank, and says so."""
         cells = [cell for cell in self.missing(model) if cell.order in orders]
+        if not cells:
+            return
         self.failed |= {cell.place: reason for cell in cells}
         whole = len(cells) == len(self._by_model[model])
         called = _model_called(self.plot, model) if whole and len(cells) > 1 else self.plot.called(cells[0])
@@ -332,7 +334,7 @@ def _finish(job: Job, plot: Plot, base: Base, kept: _Cells) -> None:
     grid = job.folder.path / GRID
     save_png(numpy.asarray(grid_picture(grid_of(plot), kept.pictures())), grid, text)
     cells = [
-        {"file": f"{CELLS}/{cell.file}" if cell.place not in kept.failed else None, "called": plot.called(cell),
+        {"file": f"{CELLS}/{plot.file(cell)}" if cell.place not in kept.failed else None, "called": plot.called(cell),
          "place": cell.place, "failed": kept.failed.get(cell.place)}
         for cell in plot.cells
     ]  # fmt: skip

@@ -41,12 +41,6 @@ class Cell:
         """What must be worn to draw it; cells of one model are drawn together."""
         return (self.checkpoint, self.weight) if self.checkpoint != BASE and self.weight else (BASE, 0.0)
 
-    @property
-    def file(self) -> str:
-        """What its PNG in `cells/` is called: x02-y01.png, of several sub-grids z03-x02-y01.png."""
-        column, row, sub_grid = self.place
-        return f"z{sub_grid + 1:02d}-x{column + 1:02d}-y{row + 1:02d}.png"
-
 
 @dataclass(frozen=True)
 class Plot:
@@ -104,6 +98,12 @@ class Plot:
         if axis.kind == "epoch":
             return [str(value) or "no LoRA" for value in axis.values]
         return [label(axis.kind, value) for value in axis.values]
+
+    def file(self, cell: Cell) -> str:
+        """What a cell's PNG in `cells/` is called: x02-y01.png, of several sub-grids z03-x02-y01.png."""
+        column, row, sub_grid = cell.place
+        before = f"z{sub_grid + 1:02d}-" if self.shape[2] > 1 else ""
+        return f"{before}x{column + 1:02d}-y{row + 1:02d}.png"
 
     def called(self, cell: Cell) -> str:
         """A cell as people name it: `epoch 3, weight 0.8`."""

@@ -65,13 +65,13 @@ def sources(places: Sequence[str]) -> Sources:
 def chosen(axis: Axis, there: Sequence[Checkpoint], *, base: bool, where: str = "--x epoch") -> Axis:
     """The epoch axis with its values made names of checkpoints; `base` puts the untouched base in front.
 
-    A number means the epoch of that number, or of files without numbers the position from 1. Raises LorasmithError
-    for a value that is none of them, and names those there are.
+    A number means the epoch of that number, or of files without numbers the position from 1; `all` leaves out what
+    a run saved between its epochs. Raises LorasmithError for a value that is none of them, and names those there are.
     """
     names: list[Value] = [BASE] if base else []
     for value in axis.values:
         if value == "all":
-            names += [one.name for one in there]
+            names += [one.name for one in _whole(there)]
         elif value in {"base", 0}:
             names.append(BASE)
         else:
@@ -146,9 +146,15 @@ def _distinct(found: Sequence[Checkpoint]) -> list[Checkpoint]:
     return distinct
 
 
+def _whole(there: Sequence[Checkpoint]) -> Sequence[Checkpoint]:
+    """The checkpoints at an epoch's end; all of them where their names know of no epochs."""
+    epochs = [one for one in there if not _STEP.fullmatch(one.file.stem)]
+    return epochs or there
+
+
 def _found(value: Value, there: Sequence[Checkpoint], where: str) -> Checkpoint:
-    if value == "last" and there:
-        return there[-1]
+    if value == "last":
+        return _whole(there)[-1]
     if isinstance(value, int):
         by_epoch = {one.epoch: one for one in there if one.epoch is not None}
         if value in by_epoch:

@@ -15,7 +15,7 @@ from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
 from tui.arguments import Parser, json_argument, named, positive
-from tui.commands.train import _begin
+from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.text import count, home_path, say, say_json
 
@@ -80,7 +80,7 @@ def _tell(wanted: Plot) -> None:
 def _start(asked: Namespace, run: RunFolder) -> int:
     """Begins the run and follows it; for a program its events come as JSON, a line each, before the result."""
     if not asked.json:
-        return _begin(run, KIND, detach=asked.detach)
+        return begin_run(run, KIND, detach=asked.detach)
     started = start_engine(run, KIND)
     if asked.detach:
         say_json({"folder": str(run.path), "pid": started.pid})
