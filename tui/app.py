@@ -24,6 +24,7 @@ from textual.filter import LineFilter
 from textual.screen import Screen
 
 from engine.runs.folder import RunFolder, list_runs
+from engine.runs.lock import lock_holder
 from tui.key_order import KeyOrder
 from tui.screen import HouseScreen
 from tui.widgets.dialogs import Help
@@ -85,7 +86,7 @@ class LorasmithApp(App[None]):
         # Before App looks at them: each app has its own first screens.
         self.MODES = {"plan": _welcome, "watch": partial(_watch, run, look_seconds)}  # type: ignore[misc]
         self.DEFAULT_MODE = "watch" if run is not None or list_runs() else "plan"  # type: ignore[misc]
-        if run is not None and has_comparison(run):
+        if run is not None and self.has_comparison(run):
             self.MODES["compare"] = partial(_compare, run, look_seconds)  # type: ignore[misc]
             self.DEFAULT_MODE = "compare"  # type: ignore[misc]
         super().__init__()
@@ -129,12 +130,19 @@ class LorasmithApp(App[None]):
         self._show_in("watch", _watch(run, self.look_seconds))
 
     def show_comparison(self, run: RunFolder) -> None:
-        """Chooses from this comparison; where there is no report yet, its monitor."""
-        if has_comparison(run):
+        """Chooses from this comparison; a run that has nothing to choose from opens on its monitor."""
+        if self.has_comparison(run):
             self.watched = run
             self._show_in("compare", _compare(run, self.look_seconds))
         else:
             self.show_run(run)
+
+    @staticmethod
+    def has_comparison(run: RunFolder) -> bool:
+        """Whether the mode *compare* has something to show of this run, now or before long."""
+        from engine.compare.report import report_path
+
+        return run.kind == "compare" and (report_path(run.compare).is_file() or lock_holder(run) is not None)
 
     def show_runs(self, select: RunFolder | None = None) -> None:
         """The list of runs, the cursor on `select`."""
@@ -160,15 +168,22 @@ class LorasmithApp(App[None]):
         """The wizard at its first step that wants something."""
         self._show_in("plan", journey.screen(journey.first_open()))
 
+    def _show_in(self, mode: str, screen: HouseScreen) -> None:
+        """Opens a mode with this screen in it, whatever it showed before; keys wait for it."""
+        self._keys.hold()
+        self._open_in(mode, screen)
+
     @work
-    async def _show_in(self, mode: str, screen: HouseScreen) -> None:
-        """Opens a mode with this screen in it, whatever it showed before."""
-        if not self._screen_stacks.get(mode):
-            self._modes[mode] = lambda: screen
-            await self.switch_mode(mode)
-        else:
-            await self.switch_mode(mode)
-            await self.switch_screen(screen)
+    async def _open_in(self, mode: str, screen: HouseScreen) -> None:
+        try:
+            if not self._screen_stacks.get(mode):
+                self._modes[mode] = lambda: screen
+                await self.switch_mode(mode)
+            else:
+                await self.switch_mode(mode)
+                await self.switch_screen(screen)
+        finally:
+            await self._keys.release()
 
     def switch_screen(self, screen: Screen[object] | str) -> AwaitComplete:
         """As App does, also for a mode's first screen: Textual gives that no result callback, and yet takes one off."""
@@ -227,13 +242,6 @@ def _watch(run: RunFolder | None, look_seconds: float) -> HouseScreen:
     from tui.watch.screen import WatchScreen
 
     return WatchScreen(run, look_seconds=look_seconds)
-
-
-def has_comparison(run: RunFolder) -> bool:
-    """Whether the mode *compare* has something to show of this run."""
-    from engine.compare.report import report_path
-
-    return run.kind == "compare" and report_path(run.compare).is_file()
 
 
 def _compare(run: RunFolder, look_seconds: float) -> HouseScreen:

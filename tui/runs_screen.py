@@ -13,7 +13,7 @@ from textual.binding import Binding
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from engine.errors import RunError, shown
+from engine.errors import LorasmithError, RunError, shown
 from engine.runs.folder import RunFolder, home, list_runs
 from engine.runs.summary import RunSummary, read_summary
 from tui.commands.status import how_to_go_on
@@ -33,6 +33,8 @@ class Entry:
     run: RunFolder
     summary: RunSummary | None
     trouble: str = ""
+    choice: str = ""
+    """What a comparison says, in a few words."""
 
 
 class RunsHead(Board):
@@ -132,8 +134,12 @@ def _about(entry: Entry) -> Iterable[tuple[str, str]]:
     if summary is None:
         yield entry.trouble, "warn"
         return
+    if entry.choice:
+        yield f"{entry.choice}.", "good"
     if summary.alive:
         yield "It is at work: enter watches it.", "plain"
+    elif may_compare(entry):
+        yield "c compares its checkpoints, says which to take, and makes it your LoRA.", "plain"
     if summary.checkpoint is not None:
         epoch = f"epoch {summary.checkpoint_epoch}, " if summary.checkpoint_epoch is not None else ""
         yield f"last checkpoint: {epoch}{shown(summary.checkpoint)}", "plain"
@@ -150,13 +156,22 @@ def _about(entry: Entry) -> Iterable[tuple[str, str]]:
         yield "Parts of it were written by a newer lorasmith.", "warn"
 
 
+def may_compare(entry: Entry) -> bool:
+    """Whether its checkpoints can be compared: a training that is over, with one at least."""
+    summary = entry.summary
+    if summary is None or summary.alive or summary.kind != "train":
+        return False
+    return summary.checkpoint is not None
+
+
 class RunsScreen(HouseScreen):
     """Every run in the home folder; enter watches one."""
 
     HELP = "Every run there is, newest first. A run that says it died or failed can be resumed: enter, then r."
 
     BINDINGS = [
-        Binding("enter", "watch", "watch", tooltip="watch the run under the cursor"),
+        Binding("enter", "watch", "watch", tooltip="watch the run under the cursor, or open what was compared"),
+        Binding("c", "compare", "compare", tooltip="compare a training's checkpoints, and choose one"),
         Binding("n", "new", "new LoRA", tooltip="make a plan, step by step"),
         Binding("up,k", "move(-1)", show=False, tooltip="the run above, and ↓ the one below"),
         Binding("down,j", "move(1)", show=False),
@@ -195,7 +210,7 @@ class RunsScreen(HouseScreen):
     @work(thread=True, exclusive=True, group="follow")
     def _follow(self) -> None:
         """Reads every run once, then only those that may have changed."""
-        known: dict[RunFolder, tuple[int, Entry]] = {}
+        known: dict[RunFolder, tuple[tuple[int, ...], Entry]] = {}
         worker = get_current_worker()
         before: tuple[Entry, ...] = ()
         while not worker.is_cancelled:
@@ -229,9 +244,15 @@ class RunsScreen(HouseScreen):
         self.draw()
 
     def draw(self) -> None:
+        self.query_one(RunList).redraw()
+        self.query_one(About).show(self.here)
+        self.refresh_bindings()
+
+    @property
+    def here(self) -> Entry | None:
+        """The run under the cursor."""
         runs = self.query_one(RunList)
-        runs.redraw()
-        self.query_one(About).show(runs.entries[runs.at] if runs.entries else None)
+        return runs.entries[runs.at] if runs.entries else None
 
     def action_move(self, by: int) -> None:
         runs = self.query_one(RunList)
@@ -239,9 +260,21 @@ class RunsScreen(HouseScreen):
         self.draw()
 
     def action_watch(self) -> None:
-        runs = self.query_one(RunList)
-        if runs.entries:
-            self.house.show_run(runs.entries[runs.at].run)
+        if self.here is not None:
+            self.house.show_comparison(self.here.run)
+
+    def action_compare(self) -> None:
+        if self.here is not None:
+            from tui.compare.starting import compare_run
+
+            compare_run(self.house, self.here.run)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return action != "compare" or (self.is_mounted and self.here is not None and may_compare(self.here))
+
+    def key_label(self, action: str) -> str | None:
+        opens = action == "watch" and self.is_mounted and self.here is not None and bool(self.here.choice)
+        return "choose" if opens else None
 
     def action_new(self) -> None:
         self.house.show_drafts()
@@ -249,13 +282,31 @@ class RunsScreen(HouseScreen):
 
 def _entry(run: RunFolder) -> Entry:
     try:
-        return Entry(run, read_summary(run))
+        return Entry(run, read_summary(run), choice=choice_of(run))
     except (RunError, OSError) as error:
         return Entry(run, None, shown(error))
 
 
-def _stamp(run: RunFolder) -> int:
+def choice_of(run: RunFolder) -> str:
+    """What a comparison has come to, in a few words; "" for other runs, and where nothing can be read of it."""
+    if run.kind != "compare":
+        return ""
+    from engine.compare.report import read_report
+    from tui.compare.compared import Compared, headline
+
     try:
-        return run.events.stat().st_mtime_ns
-    except OSError:
-        return 0
+        report = read_report(run.compare)
+    except LorasmithError:
+        return ""
+    return headline(Compared(run.compare, report, report.lean))[0]
+
+
+def _stamp(run: RunFolder) -> tuple[int, ...]:
+    """Changes when there may be something new of it."""
+    found = []
+    for path in (run.events, run.compare / "report.json"):
+        try:
+            found.append(path.stat().st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)

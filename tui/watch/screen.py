@@ -58,6 +58,7 @@ class WatchScreen(HouseScreen):
         Binding("p", "pause", "pause", tooltip="hold it between two steps, or let it go on"),
         Binding("x", "stop", "stop", tooltip="stop it, after saving or at once"),
         Binding("r", "start", "resume", tooltip="start a run again that is not running"),
+        Binding("c", "compare", "compare", tooltip="choose among the checkpoints: of a training, or what is compared"),
         Binding("l", "runs", "list", tooltip="the list of all runs"),
         Binding("1", "view(0)", show=False, tooltip="the loss, or the stages of the work"),
         Binding("2", "view(1)", show=False, tooltip="the samples: ← → earlier and later, z one large, ↑ ↓ next"),
@@ -238,6 +239,8 @@ class WatchScreen(HouseScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A request is open while the run can hear it; it is faint from the asking to the answer."""
+        if action == "compare":
+            return self._can_compare()
         if action not in _REQUESTS:
             return True
         if self.seen is None:
@@ -355,6 +358,20 @@ class WatchScreen(HouseScreen):
     def _said(self) -> None:
         self._saying = None
         self.draw()
+
+    def _can_compare(self) -> bool:
+        """A comparison with a report, or a training that is over and has a checkpoint."""
+        if self.seen is None:
+            return False
+        summary = self.seen.summary
+        if summary.kind == "compare":
+            return self.house.has_comparison(self.folder)
+        return summary.kind == "train" and not summary.alive and bool(self.seen.checkpoints)
+
+    def action_compare(self) -> None:
+        from tui.compare.starting import compare_run
+
+        compare_run(self.house, self.folder)
 
     def action_runs(self) -> None:
         self.house.show_runs(self.folder)
