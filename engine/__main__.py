@@ -26,6 +26,7 @@ VERBS = {
     "caption": "engine.caption.job:run",
     "words": "engine.lookalike.words_job:run",
     "bank": "engine.lookalike.bank_job:run",
+    "compare": "engine.compare.job:run",
 }
 
 

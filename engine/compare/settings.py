@@ -16,6 +16,8 @@ Depth = Literal["quick", "normal", "thorough"]
 SEEDS: dict[Depth, int] = {"quick": 2, "normal": 2, "thorough": 4}
 """Pictures of each prompt. quick draws the first prompts only."""
 
+_LISTS = ("loras", "pictures", "readers")
+
 OTHER_WEIGHTS = (0.6, 0.8)
 """Drawn of the finalists beside weight 1."""
 
@@ -29,7 +31,7 @@ class CompareJob:
 
     For files the rest of what a plan would say is here too: base, kind, trigger, class word and the folders of the
     subject's photographs. `prompts` is a prompt set's name, empty for the kind's own, or `own` for the prompts.toml
-    beside the job. `readers` says who looks at the pictures. `dose` makes it the self-test of that checkpoint.
+    beside the job. `readers` names encoders (see `engine.select.readers.choose_readers`), which with `fetch` are downloaded. `dose` makes it the self-test of that checkpoint.
     """
 
     run: str = ""
@@ -43,8 +45,8 @@ class CompareJob:
     depth: Depth = "normal"
     steps: int = 0  # 0: what suits the base
     cfg: float = 0.0
-    readers: str = ""
-    faces: str = ""
+    readers: tuple[str, ...] = ()
+    fetch: bool = False
     dose: int = 0
 
 
@@ -55,9 +57,9 @@ def job_text(job: CompareJob) -> str:
     document = tomlkit.document()
     document["kind"] = KIND
     document["subject"] = {"kind": job.kind, "trigger": job.trigger, "class_word": job.class_word}
-    for key in ("run", "prompts", "depth", "steps", "cfg", "readers", "faces", "dose"):
+    for key in ("run", "prompts", "depth", "steps", "cfg", "fetch", "dose"):
         document[key] = getattr(job, key)
-    for key in ("loras", "pictures"):
+    for key in _LISTS:
         document[key] = list(getattr(job, key))
     table = tomlkit.table()
     for key in ("model", "vae", "prediction", "zero_terminal_snr"):
@@ -75,7 +77,7 @@ def read_compare_job(path: Path) -> CompareJob:
         said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         own = {one.name for one in fields(CompareJob)} - {"base", "kind", "trigger", "class_word"}
         values = {key: said[key] for key in own & said.keys()}
-        values |= {key: tuple(values[key]) for key in ("loras", "pictures") if key in values}
+        values |= {key: tuple(values[key]) for key in _LISTS if key in values}
         return CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlanError(
