@@ -6,6 +6,7 @@ that were asked for, the class word still drawing its own kind, and other object
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from engine.draw.prompts import encode_prompt
 from engine.draw.sampling import Drawing, Prompt, draw_latents
 from engine.lab.judge import Judge, Reading, load_judge
 from engine.lab.objects import TRAINED
+from engine.lab.paint import paint
 from engine.lab.proof import Subject
 from engine.lab.scenes import GROUNDS, Scene, Style, prompt
 from engine.lora.file import apply_lora, load_lora
@@ -45,6 +47,25 @@ class Truth:
         return (self.ground + self.style + self.class_word + self.others) / 4
 
 
+@dataclass(frozen=True)
+class Told:
+    """What the judge read in each picture, by scene: nearness to the subject, then right (1) or wrong (0).
+
+    Each tuple has one entry for each of the teller's scenes, in the same order for every LoRA.
+    """
+
+    fidelity: tuple[float, ...]
+    ground: tuple[float, ...]
+    style: tuple[float, ...]
+    class_word: tuple[float, ...]
+    others: tuple[float, ...]
+
+    @property
+    def truth(self) -> Truth:
+        """The means over all scenes."""
+        return Truth(**{name: statistics.fmean(values) for name, values in vars(self).items()})
+
+
 class TruthTeller:
     """Draws a fixed set of prompts with the base as it stands and has them read; the same seeds each time."""
 
@@ -66,6 +87,10 @@ class TruthTeller:
 
     def tell(self, lora: Path | None) -> Truth:
         """The truth about a LoRA file; None is the untouched base."""
+        return self.read(lora).truth
+
+    def read(self, lora: Path | None) -> Told:
+        """The same, picture by picture."""
         unet = self.base.load_unet(torch.float32)
         if lora is not None:
             apply_lora(load_lora(lora), unet)
@@ -73,13 +98,18 @@ class TruthTeller:
         styled = self._draw(unet, [prompt(scene, self.words) for scene in self.styled])
         classes = self._draw(unet, [prompt(scene, self.class_word) for scene in self.flat])
         others = self._draw(unet, [prompt(scene) for scene in self.other])
-        return Truth(
-            fidelity=float(self.subject.nearness(flat).mean()),
-            ground=_share(self.judge.read(flat), self.flat, "ground"),
-            style=_share(self.judge.read(styled), self.styled, "style"),
-            class_word=float((self.subject.nearness(classes) < NEAR).float().mean()),
-            others=_share(self.judge.read(others), self.other, "object"),
+        kept = (self.subject.nearness(classes) < NEAR).float()
+        return Told(
+            fidelity=tuple(self.subject.nearness(flat).tolist()),
+            ground=_right(self.judge.read(flat), self.flat, "ground"),
+            style=_right(self.judge.read(styled), self.styled, "style"),
+            class_word=tuple(kept.tolist()),
+            others=_right(self.judge.read(others), self.other, "object"),
         )
+
+    def of_true_pictures(self) -> float:
+        """The nearness that true pictures of the subject reach: the most that fidelity can be."""
+        return float(self.subject.nearness([paint(scene) for scene in self.flat]).mean())
 
     def _draw(self, unet: object, texts: Sequence[str]) -> list[Image.Image]:
         encoded = [encode_prompt(self.tokenizers, self.encoders, text) for text in texts]
@@ -104,10 +134,9 @@ def table(truths: Sequence[tuple[str, Truth]]) -> str:
     return "\n".join(lines)
 
 
-def _share(readings: Sequence[Reading], scenes: Sequence[Scene], aspect: str) -> float:
+def _right(readings: Sequence[Reading], scenes: Sequence[Scene], aspect: str) -> tuple[float, ...]:
     pairs = zip(readings, scenes, strict=True)
-    right = [getattr(reading, aspect) == getattr(scene, aspect) for reading, scene in pairs]
-    return sum(right) / len(right)
+    return tuple(float(getattr(reading, aspect) == getattr(scene, aspect)) for reading, scene in pairs)
 
 
 def main() -> None:

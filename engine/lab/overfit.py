@@ -1,0 +1,195 @@
+"""The selector against the truth: LoRAs trained far past their best, judged by one reader and chosen by others.
+
+    python -m engine.lab.overfit FOLDER
+
+Each trial trains ten pictures of a held-out object that all share one blue ground, captioned with nothing but trigger
+and class word, at five times the demo's rate: what a careless person would do. Then two things look at every epoch
+that know nothing of each other. The judge reads pictures of its own prompts, which gives the truth. `lorasmith
+compare` draws its own prompts, measures them with its own encoders, and chooses.
+
+The rule, written down before the first run:
+
+* Fidelity: the mean nearness to the subject, with the untouched base at 0 and true pictures at 1.
+* Flexibility: the mean of the four shares that the judge reads (ground, style, class word kept, other objects).
+* Balance: their harmonic mean, both held between 0 and 1.
+* The truth: every epoch whose balance is within one standard error of the best one's. The error is the best epoch's,
+  by a bootstrap of the scenes.
+* A hit: the choice is in that set, or the epoch before or after is.
+* Truly overfit: the last epoch is not in that set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.compare.settings import KIND, CompareJob, job_text
+from engine.demo import PICTURES, TRIGGER
+from engine.files import atomic_path, write_atomic
+from engine.lab.objects import OBJECTS
+from engine.lab.paint import paint
+from engine.lab.scenes import Ground, Scene
+from engine.lab.trials import Trial, trial_plan
+from engine.lab.truth import Told, TruthTeller
+from engine.plan import Plan
+from engine.plan_file import write_plan
+from engine.runs.folder import RunFolder, create_run
+from engine.runs.launch import engine_environment
+
+TRIALS = (
+    *(Trial("fox", seed) for seed in (1, 2, 3, 4)),
+    *(Trial("koala", seed) for seed in (1, 2, 3)),
+    *(Trial("robot", seed) for seed in (1, 2, 3)),
+)
+_RATE = 5e-3
+_SIDE = 200  # pixels of a picture; painted from sprites, more holds nothing more
+_SCENES = 16  # the judge's, for each of the four kinds
+_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Reality:
+    """The judge's readings of the base and of every epoch, and how near true pictures come."""
+
+    true_pictures: float
+    base: Told
+    epochs: tuple[Told, ...]
+
+    def balances(self, scenes: np.ndarray | None = None) -> np.ndarray:
+        """Every epoch's true balance, 0 to 1 [epochs]; over these scenes where they are given."""
+        chosen = np.arange(len(self.base.fidelity)) if scenes is None else scenes
+        low = float(np.take(self.base.fidelity, chosen).mean())
+        fidelity = [(np.take(told.fidelity, chosen).mean() - low) / (self.true_pictures - low) for told in self.epochs]
+        flexibility = [
+            np.mean([np.take(part, chosen).mean() for part in (told.ground, told.style, told.class_word, told.others)])
+            for told in self.epochs
+        ]
+        f, x = np.clip(fidelity, 0, 1), np.clip(flexibility, 0, 1)
+        return np.divide(2 * f * x, f + x, out=np.zeros_like(f), where=f + x > 0)
+
+    def error(self) -> float:
+        """The standard error of the best epoch's balance."""
+        rng, count = np.random.default_rng(0), len(self.base.fidelity)
+        best = int(self.balances().argmax())
+        return float(np.std([self.balances(rng.integers(count, size=count))[best] for _ in range(_DRAWS)]))
+
+    def best(self) -> tuple[int, ...]:
+        """The epochs (from 1) that are truly best."""
+        balances = self.balances()
+        return tuple(int(at) + 1 for at in np.flatnonzero(balances >= balances.max() - self.error()))
+
+    @property
+    def overfit(self) -> bool:
+        """Whether the last epoch is truly past the best."""
+        return len(self.epochs) not in self.best()
+
+    def hit(self, choice: int) -> bool:
+        """Whether a chosen epoch is one of the best, or next to one."""
+        return any(abs(choice - epoch) <= 1 for epoch in self.best())
+
+
+def overfit_plan(trial: Trial) -> Plan:
+    """The demo's plan for this subject at five times its rate."""
+    plan = trial_plan(trial)
+    return replace(plan, optimizer=replace(plan.optimizer, learning_rate=_RATE))
+
+
+def trained(trial: Trial, folder: Path) -> RunFolder:
+    """The trial's run, trained to its end by the real engine; what an earlier start did is not done again."""
+    run = RunFolder(folder / trial.name)
+    if not run.plan.exists():
+        run = create_run(trial.name, write_plan(overfit_plan(trial)), parent=folder, exact=True)
+    _paint_pictures(trial.subject, run.path / PICTURES)
+    if not list(run.checkpoints.glob("*-000010.safetensors")):
+        subprocess.run(
+            [sys.executable, "-P", "-m", "engine", "train", str(run.path)], check=True, env=engine_environment({})
+        )
+    return run
+
+
+def reality(trial: Trial, run: RunFolder, folder: Path) -> Reality:
+    """What the judge reads in every epoch; kept beside the run."""
+    record = folder / f"{trial.name}.truth.json"
+    if not record.exists():
+        teller = TruthTeller(trial.subject, TRIGGER, str(OBJECTS[trial.subject].kind), count=_SCENES)
+        files = sorted(run.checkpoints.glob("*-0000??.safetensors"))
+        told = Reality(teller.of_true_pictures(), teller.read(None), tuple(teller.read(file) for file in files))
+        write_atomic(record, json.dumps(asdict(told)))
+    found = json.loads(record.read_text(encoding="utf-8"))
+    return Reality(found["true_pictures"], _told(found["base"]), tuple(_told(epoch) for epoch in found["epochs"]))
+
+
+def _told(found: dict[str, list[float]]) -> Told:
+    return Told(**{name: tuple(values) for name, values in found.items()})
+
+
+def choice(trial: Trial, run: RunFolder, folder: Path) -> int | None:
+    """The epoch that `lorasmith compare` takes, by its defaults; None where it offers none."""
+    compared = RunFolder(folder / f"{trial.name}-compare")
+    if not compared.job.exists():
+        job = job_text(CompareJob(run=str(run.path)))
+        compared = create_run(compared.path.name, job, kind=KIND, parent=folder, exact=True)
+    if not (report := _report(compared)) or report["state"] != "done":
+        subprocess.run(
+            [sys.executable, "-P", "-m", "engine", KIND, str(compared.path)], check=True, env=engine_environment({})
+        )
+        report = _report(compared)
+    decision = report["decision"]
+    return int(decision["choice"][0]) if decision and decision["choice"] else None
+
+
+def _report(compared: RunFolder) -> dict[str, Any]:
+    path = compared.compare / "report.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _paint_pictures(name: str, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for number in range(1, 11):
+        path = target / f"{number:02d}.png"
+        scene = Scene(name, Ground("plain", "blue"), place=("centre", "left", "right")[number % 3], seed=number)
+        with atomic_path(path) as beside:
+            paint(scene, (_SIDE, _SIDE)).save(beside, format="PNG")
+        write_atomic(path.with_suffix(".txt"), f"an {TRIGGER} {OBJECTS[name].kind}\n")
+
+
+def row(trial: Trial, real: Reality, chosen: int | None) -> str:
+    """One trial as a row of the table."""
+    balances = " ".join(f"{100 * value:.0f}" for value in real.balances())
+    best = ", ".join(map(str, real.best()))
+    verdict = "none" if chosen is None else f"{chosen}, {'hit' if real.hit(chosen) else 'MISS'}"
+    return f"| {trial.subject} {trial.seed} | {balances} | {best} | {'yes' if real.overfit else 'no'} | {verdict} |"
+
+
+def main() -> None:
+    """Runs what is not there yet; prints the table and what it comes to."""
+    parser = argparse.ArgumentParser(prog="python -m engine.lab.overfit")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--truth-only", action="store_true", help="train and judge, and choose later")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    folder = asked.folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    print("| trial | true balance, epochs 1 to 10 | truly best | last overfit | choice |\n|---|---|---|---|---|")
+    hits = last_taken = overfit = 0
+    for trial in TRIALS:
+        run = trained(trial, folder)
+        real = reality(trial, run, folder)
+        chosen = None if asked.truth_only else choice(trial, run, folder)
+        hits += chosen is not None and real.hit(chosen)
+        overfit += real.overfit
+        last_taken += real.overfit and chosen == len(real.epochs)
+        print(row(trial, real, chosen), flush=True)
+    print(f"\n{hits} of {len(TRIALS)} hit; the last epoch taken in {last_taken} of {overfit} where it is overfit.")
+
+
+if __name__ == "__main__":
+    main()
