@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from pilots import holds
+from recorded_run import new_recorded_run
 from textual.app import App, ComposeResult
 from textual.events import Key
 from textual.widgets import Input
@@ -10,6 +14,8 @@ from textual.widgets import Input
 from tui.app import LorasmithApp
 from tui.key_order import KeyOrder
 from tui.steps.step import Field
+from tui.steps.subject import SubjectScreen
+from tui.watch.screen import SAMPLES, WatchScreen
 
 
 class TwoFields(App[None]):
@@ -60,13 +66,31 @@ async def test_a_field_that_goes_away_with_its_key_does_not_hold_up_the_next():
 
 
 @pytest.mark.asyncio
-async def test_the_wizards_first_step_is_filled_by_keys_that_arrive_together(own_home):
+@pytest.mark.parametrize("slow", [0.0, 0.7], ids=["at once", "on a slow machine"])
+async def test_the_wizard_is_opened_and_filled_by_keys_that_arrive_together(own_home, monkeypatch, slow: float):
+    """Also where the screen that takes the letters is not there yet: `b` alone would go back."""
+    made = SubjectScreen.fields
+
+    def fields(screen: SubjectScreen) -> ComposeResult:
+        time.sleep(slow)
+        yield from made(screen)
+
+    monkeypatch.setattr(SubjectScreen, "fields", fields)
     app = LorasmithApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        burst(app, "n")
-        await pilot.pause(0.5)
-        burst(app, *"bear", "tab", "down", "down", "space")
-        await pilot.pause(0.8)
-        draft = app.screen.draft
-        assert draft.name == "bear" and draft.plan.subject.kind == "animal"
+        burst(app, "n", *"bear", "tab", "down", "down", "space")
+        await holds(pilot, lambda: isinstance(app.screen, SubjectScreen), "the first step")
+        await holds(pilot, lambda: app.screen.draft.plan.subject.kind == "animal", "the kind")
+        assert app.screen.draft.name == "bear"
         assert app.screen.query(Field).first().value == "bear"
+
+
+@pytest.mark.asyncio
+async def test_keys_of_a_window_that_a_key_opens_and_of_what_lies_below_it(own_home):
+    recorded = new_recorded_run()
+    recorded.start()
+    app = LorasmithApp(recorded.folder)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await holds(pilot, lambda: isinstance(app.screen, WatchScreen) and app.screen.seen, "the monitor")
+        burst(app, "question_mark", "q", "3", "question_mark", "escape", "2")
+        await holds(pilot, lambda: isinstance(app.screen, WatchScreen) and app.screen.view == SAMPLES, "the samples")
