@@ -41,7 +41,7 @@ def checked_fix(fix: HiresFix, steps: int) -> HiresFix:
 def hires_order(order: Order, fix: HiresFix, base: Base) -> Order:
     """The second pass over an order: its target size, to the nearest that the base can draw, and its own steps."""
     step = drawing_step(base)
-    width, height = (max(step, round(int(side * fix.scale) / step) * step) for side in order.size)
+    width, height = (int(int(side * fix.scale) / step + 0.5) * step for side in order.size)
     return replace(order, size=(width, height), steps=fix.steps or order.steps)
 
 

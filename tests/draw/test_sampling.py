@@ -99,7 +99,9 @@ def test_the_command_writes_a_png_that_says_how_it_was_made(tiny_base, tmp_path)
     assert done.returncode == 0, done.stderr
     with Image.open(to) as picture:
         assert numpy.asarray(picture).shape == (64, 64, 3)
-        assert picture.text["parameters"].startswith("a red apple\nSteps: 2, Sampler: Euler, Schedule type: Automatic, CFG scale: 5, Seed: 9")
+        assert picture.text["parameters"].startswith(
+            "a red apple\nSteps: 2, Sampler: Euler, Schedule type: Automatic, CFG scale: 5, Seed: 9"
+        )
 
 
 def test_a_size_the_base_cannot_draw_is_refused(tiny_base, tmp_path):
