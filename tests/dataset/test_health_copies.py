@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from engine.dataset.health.copies import Shot, find_copies
 from engine.dataset.health.measure import measure
@@ -72,6 +72,19 @@ def test_every_altered_copy_is_found_and_nothing_else(originals: dict[str, Shot]
     hows = {name: how for group in groups for name, how in zip(group.leave_out, group.how, strict=True)}
     assert hows["dog6-01_mirror.jpg"] == "mirrored" and hows["dog6-01_crop.jpg"] == "a cut-out"
     assert hows["dog6-01_q60.jpg"] == "the same shot"
+
+
+def test_an_edited_copy_is_not_called_a_cut_out(originals: dict[str, Shot], tmp_path: Path) -> None:
+    whole = originals["duck_toy-02"]
+    with Image.open(whole.picture.path) as image:
+        ImageEnhance.Contrast(image).enhance(2.2).save(tmp_path / "edited.png")
+        ImageOps.mirror(image.point(lambda value: min(255, value * 2))).save(tmp_path / "bright.png")
+        image.crop((12, 12, 500, 500)).save(tmp_path / "cut.png")
+    edited, bright, cut = (shot(tmp_path / f"{name}.png") for name in ("edited", "bright", "cut"))
+    suspected = np.array([[1.0, 0.6], [0.6, 1.0]])
+    hows = [find_copies(with_vectors([whole, copy], suspected))[0].how for copy in (edited, cut)]
+    assert hows[0][0].startswith("the same shot") and hows[1] == ("a cut-out",)
+    assert find_copies(with_vectors([whole, bright], suspected))[0].how == ("mirrored",)
 
 
 def test_different_photographs_are_no_copies(originals: dict[str, Shot]) -> None:

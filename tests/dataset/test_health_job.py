@@ -13,8 +13,18 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from engine.dataset.health import job as health_job
+from engine.dataset.health.cache import Cache
 from engine.dataset.health.figures import Finding, Health
-from engine.dataset.health.request import NoRoom, answer, check_run, checks_folder, health_toml, read_request
+from engine.dataset.health.request import (
+    NoRoom,
+    answer,
+    check_run,
+    checks_folder,
+    forget_checks,
+    health_toml,
+    read_request,
+    running_check,
+)
 from engine.errors import DatasetError, RunError
 from engine.plan import ClassFolder, Length, PictureFolder, Pictures, Plan, Regularization, Subject
 from engine.runs.folder import RunFolder, list_runs
@@ -259,6 +269,55 @@ def test_a_cache_that_cannot_be_kept_stops_nothing(pictures: Path, own_home: Pat
     assert len(answer(run).pictures) == len(SOUND)
     assert len(said) == 1 and said[0].startswith("What was measured cannot be kept in ")
     assert str(own_home / "cache" / "health.sqlite") in said[0]
+
+
+def test_pale_flat_colours_are_not_called_blurred(tmp_path: Path) -> None:
+    draw = random.Random(2)
+    page = Image.new("RGB", (2800, 2800), (235, 225, 230))
+    pen = ImageDraw.Draw(page)
+    for _ in range(14):
+        x, y, r = (draw.randrange(*span) for span in ((2800,), (2800,), (200, 700)))
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=tuple(draw.randrange(215, 235) for _ in range(3)))
+    art = page.resize((1400, 1400), Image.Resampling.LANCZOS)
+    art.save(tmp_path / "art.jpg", quality=95)
+    art.filter(ImageFilter.GaussianBlur(6)).save(tmp_path / "soft.jpg", quality=95)
+    remarks = {one.name: one.remarks for one in checked(plan_of(tmp_path, Subject("style", "", ""))).pictures}
+    assert remarks["art.jpg"] == () and "blurred" in remarks["soft.jpg"]
+
+
+def test_a_picture_that_is_read_otherwise_is_not_said_to_take_no_part(pictures: Path) -> None:
+    with Image.open(pictures / "duck_toy-00.jpg") as image:
+        image.convert("CMYK").save(pictures / "duck_toy-00.jpg")
+    (pictures / "note.pdf").write_bytes(b"%PDF-1.4")
+    (pictures / "wrong.jpg").write_bytes(b"%PDF-1.4")
+    lines = checked(plan_of(pictures)).report
+    worth, problems = (next(at for at, line in enumerate(lines) if word in line) for word in
+                       ("Trained, but read", "these take no part"))  # fmt: skip
+    assert problems < worth and "CMYK" in " ".join(lines[worth:]) and "CMYK" not in " ".join(lines[problems:worth])
+
+
+def test_what_is_kept_is_bounded_and_can_be_forgotten(pictures: Path, own_home: Path) -> None:
+    checked(plan_of(pictures))
+    place = own_home / "cache" / "health.sqlite"
+    sizes = {path: path.stat().st_size for path in pictures.iterdir()}
+    with Cache(place, most_bytes=40_000):
+        pass  # some 15 kB for each: the two or three met last stay
+    assert 0 < checked(plan_of(pictures)).known < len(sizes)
+    assert forget_checks() > 50_000 and not place.exists() and not list(checks_folder().iterdir())
+    assert forget_checks() == 0
+    assert {path: path.stat().st_size for path in pictures.iterdir()} == sizes
+
+
+def test_a_check_at_work_is_followed_and_not_forgotten(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = plan_of(pictures)
+    assert running_check(plan) is None
+    run = check_run(plan)
+    monkeypatch.setattr("engine.dataset.health.request.lock_holder", lambda _: 4711)
+    assert running_check(plan) == run
+    with pytest.raises(RunError, match="another kind"):
+        running_check(plan_of(pictures, Subject("style", "", "")))
+    with pytest.raises(RunError, match="at work"):
+        forget_checks()
 
 
 def test_a_folder_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.dataset.health import job as health_job
-from engine.dataset.health.people import Person, people_faults, people_findings
+from engine.dataset.health.judge import Seen
+from engine.dataset.health.people import Person, look_at_people, people_faults, people_findings
 from engine.dataset.health.request import answer, check_run
 from engine.dataset.health.sameness import shares_of
 from engine.plan import PictureFolder, Pictures, Plan, Subject
 from engine.runs.job import Job
+from engine.vision.faces import Face
 
 RED, BLUE = (shares_of(np.tile(np.float32(colour), (8, 1))) for colour in ((200, 30, 30), (30, 30, 200)))
 
@@ -64,6 +67,38 @@ def test_one_dress_and_one_distance() -> None:
     mixed = [face(0, share=share, clothes=clothes) for share, clothes in
              zip((0.3, 0.1, 0.01, 0.2, 0.05), (RED, BLUE, None, RED, BLUE), strict=True)]  # fmt: skip
     assert people_findings(list("abcde"), mixed, [[]] * 5, Reader()) == []
+
+
+def test_how_many_pictures_show_no_face_decides_what_is_said() -> None:
+    def said(people: list[Person | None]) -> str:
+        names = [str(at) for at in range(len(people))]
+        found = people_findings(names, people, people_faults(people, Reader.same_person), Reader())
+        return next(one.sentence for one in found if one.check == "no_face")
+
+    assert "so few are welcome" in said([Person(0), *(face(0) for _ in range(5))])
+    assert "will stay weak" in said([Person(0), Person(0), face(0)])
+    assert "not learn the face at all" in said([Person(0)] * 3)
+
+
+def test_black_and_white_pictures_do_not_make_the_same_clothes(tmp_path: Path, monkeypatch) -> None:
+    image = Image.effect_noise((600, 600), 80).convert("RGB")
+    image.save(tmp_path / "grey.png")
+    Image.merge("RGB", [Image.effect_noise((600, 600), 80) for _ in range(3)]).save(tmp_path / "colour.png")
+
+    class Finds(Reader):
+        def detect(self, image):
+            return [Face(200, 100, 400, 300, 0.9)]
+
+        def embed(self, image, face):
+            return np.ones(4, np.float32) / 2
+
+    def seen(name: str) -> Seen:
+        fit = SimpleNamespace(scale=1.0)
+        picture = SimpleNamespace(path=tmp_path / name, name=name, width=600, height=600)
+        return Seen(SimpleNamespace(picture=picture, fit=fit), None)  # type: ignore[arg-type]
+
+    grey, colour = look_at_people([seen("grey.png"), seen("colour.png")], Finds(), (255,) * 3, lambda *_: None)
+    assert grey.clothes is None and colour.clothes is not None
 
 
 @pytest.mark.slow

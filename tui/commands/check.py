@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.dataset.health.figures import Health
 from engine.dataset.health.models import FETCHED, wanted_roles
-from engine.dataset.health.request import VERB, NoRoom, answer, check_run
+from engine.dataset.health.request import VERB, NoRoom, answer, check_run, forget_checks, running_check
 from engine.errors import DatasetError, shown
 from engine.plan import KINDS, ClassFolder, PictureFolder, Pictures, Plan
 from engine.plan_file import read_plan, with_changes
@@ -26,7 +26,7 @@ from engine.runs.summary import read_summary
 from engine.vision.models import find_model, installed
 from tui.arguments import Parser, json_argument, named, positive
 from tui.follow import Interrupts
-from tui.text import duration, plain, say, say_json
+from tui.text import duration, plain, say, say_json, size
 
 _LOOK_SECONDS = 0.05
 _INTERRUPTED = 130
@@ -34,7 +34,7 @@ _INTERRUPTED = 130
 
 def check_arguments(parser: Parser) -> None:
     parser.add_argument(
-        "folders", nargs="+", type=named, metavar="FOLDER", help="pictures: folders, .zip files, or a plan (.toml)"
+        "folders", nargs="*", type=named, metavar="FOLDER", help="pictures: folders, .zip files, or a plan (.toml)"
     )
     parser.add_argument("--kind", choices=KINDS, metavar="KIND", help="what is trained: " + ", ".join(KINDS))
     parser.add_argument("--trigger", metavar="WORD", help="the word that calls it, looked for in the captions")
@@ -44,19 +44,28 @@ def check_arguments(parser: Parser) -> None:
     parser.add_argument("--repeats", type=positive, metavar="N", help="times a picture is taken in an epoch (auto)")
     parser.add_argument("--class-folder", action="append", default=[], metavar="F", help="class pictures; repeatable")
     parser.add_argument("--fetch", action="store_true", help="first fetch the small models that see more")
+    parser.add_argument("--forget", action="store_true", help="delete all that former checks kept of pictures")
     json_argument(parser)
 
 
 def check(asked: Namespace) -> int:
     """Has the engine look, and prints the report; exit code 1 where there is nothing to train with."""
+    if asked.forget:
+        return _forget(asked)
+    if not asked.folders:
+        raise DatasetError("check needs pictures: `lorasmith check FOLDER`, or a plan.")
     plan = _plan(asked)
-    if asked.fetch:
+    running = running_check(plan, fetch=asked.fetch)
+    if running is None and asked.fetch:
         _tell_licences(plan)
-    run, temporary = _run_for(plan, asked.fetch)
+    run, temporary = (running, None) if running else _run_for(plan, asked.fetch)
     try:
-        start_engine(run, VERB)
+        if running:
+            say("These pictures are being checked in another terminal; this is its report.", file=sys.stderr)
+        else:
+            start_engine(run, VERB)
         with Interrupts() as interrupts:
-            if not _wait(run, interrupts):
+            if not _wait(run, interrupts, ours=running is None):
                 return _INTERRUPTED
         health = answer(run)
     finally:
@@ -67,6 +76,15 @@ def check(asked: Namespace) -> int:
     else:
         say("\n".join(health.report), raw=True)
     return 0 if health.trainable else 1
+
+
+def _forget(asked: Namespace) -> int:
+    if asked.folders:
+        raise DatasetError("--forget takes no folder: it deletes what was kept of all pictures.")
+    freed = forget_checks()
+    said = f"Deleted: the reports of former checks and what was measured for them, {size(freed)}."
+    say(said if freed else "There was nothing to forget: no check has kept anything.")
+    return 0
 
 
 def as_object(health: Health) -> dict[str, Any]:
@@ -116,8 +134,8 @@ def _run_for(plan: Plan, fetch: bool) -> tuple[RunFolder, Path | None]:
         return check_run(plan, temporary, fetch=fetch), temporary
 
 
-def _wait(run: RunFolder, interrupts: Interrupts) -> bool:
-    """Waits for the end, counting on a terminal's last line; False where the person stopped it.
+def _wait(run: RunFolder, interrupts: Interrupts, *, ours: bool) -> bool:
+    """Waits for the end, counting on a terminal's last line; False where the person stopped it, or left another's.
 
     Raises DatasetError with the engine's sentence where it failed.
     """
@@ -141,6 +159,9 @@ def _wait(run: RunFolder, interrupts: Interrupts) -> bool:
             raise Refused(f"the check died: {shown(summary.reason or 'not said')}")
         if interrupts.count > heard:
             heard = interrupts.count
+            if not ours:
+                counter.clear()
+                return False
             request(run, "stop", now=True)
         time.sleep(_LOOK_SECONDS)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _SMALL = 64  # side of what is compared
 _CUT_SIDES = tuple(0.5 + 0.05 * step for step in range(10))  # of the largest that fits: 0.5 to 0.95
+_WHOLE_BEHIND = 0.01  # of likeness: a cut-out, even of nearly all, fits worse when it is taken for the whole
 _MOST_OF_ONE = 50
 _MOST_PAIRS = 1_000  # that a cut-out is looked for in, those of the most alike colours first
 
@@ -110,11 +111,15 @@ def _same_hashes(shots: Sequence[Shot], links: dict[tuple[int, int], str]) -> No
 
 
 def _agree(one: Shot, other: Shot, mirror: bool) -> bool:
-    aspects = [shot.picture.width / shot.picture.height for shot in (one, other)]
-    if abs(math.log(aspects[0] / aspects[1])) > 0.1:
+    if not _of_one_shape(one, other):
         return False
     turned = other.square[:, ::-1] if mirror else other.square
     return float((one.square * turned).sum()) >= COPY_ALIKE.amber
+
+
+def _of_one_shape(one: Shot, other: Shot) -> bool:
+    aspects = [shot.picture.width / shot.picture.height for shot in (one, other)]
+    return abs(math.log(aspects[0] / aspects[1])) <= 0.1
 
 
 def _same_vectors(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Callable[[], None]) -> None:
@@ -134,8 +139,8 @@ def _same_vectors(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop
             continue
         if alike[one, other] >= COPY_COSINE.amber:
             links[one, other] = "nearly the same shot"
-        elif _cut_out_of_either(shots[one], shots[other], CUT_OUT_SUSPECTED.amber):
-            links[one, other] = "a cut-out"
+        elif (likeness := _cut_out_of_either(shots[one], shots[other])) >= CUT_OUT_SUSPECTED.amber:
+            links[one, other] = _cut_or_edited(shots[one], shots[other], likeness)
 
 
 def _cut_outs(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Callable[[], None]) -> None:
@@ -150,17 +155,28 @@ def _cut_outs(shots: Sequence[Shot], links: dict[tuple[int, int], str], stop: Ca
         pairs += [(float(shared[other]), at, int(other) + at + 1) for other in likest if shared[other] >= 0.5]
     for _, one, other in sorted(pairs, reverse=True)[:_MOST_PAIRS]:
         stop()
-        if (one, other) not in links and _cut_out_of_either(shots[one], shots[other], CUT_OUT_ALIKE.amber):
-            links[one, other] = "a cut-out"
+        if (one, other) in links:
+            continue
+        if (likeness := _cut_out_of_either(shots[one], shots[other])) >= CUT_OUT_ALIKE.amber:
+            links[one, other] = _cut_or_edited(shots[one], shots[other], likeness)
 
 
-def _cut_out_of_either(one: Shot, other: Shot, limit: float) -> bool:
-    """Whether one picture lies in the other, straight or mirrored: at some scale and place greys and edges agree."""
-    return any(
-        cut_out_likeness(grey, whole.grey) >= limit
+def _cut_out_of_either(one: Shot, other: Shot) -> float:
+    """How well one picture lies in the other, straight or mirrored, at the scale and place where it does best."""
+    return max(
+        cut_out_likeness(grey, whole.grey)
         for part, whole in ((one, other), (other, one))
         for grey in (part.grey, part.grey[:, ::-1])
     )
+
+
+def _cut_or_edited(one: Shot, other: Shot, likeness: float) -> str:
+    """Of two pictures that agree: where the wholes agree as well as any part does, nothing was cut off."""
+    if _of_one_shape(one, other):
+        straight, mirrored = (float((one.square * square).sum()) for square in (other.square, other.square[:, ::-1]))
+        if max(straight, mirrored) >= likeness - _WHOLE_BEHIND:
+            return "the same shot, edited" if straight >= mirrored else "mirrored"
+    return "a cut-out"
 
 
 def cut_out_likeness(part: np.ndarray, whole: np.ndarray) -> float:

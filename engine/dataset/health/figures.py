@@ -19,6 +19,7 @@ class Measures:
     """One picture's own figures; they depend on its bytes alone, so they are kept by their digest."""
 
     sharpness: float  # variance of the Laplacian at a short side of 512, of the sharpest of 4 x 4 tiles
+    crisp: float  # in a picture of flat colours: how much of a contour's step lies between two pixels; else 0
     detail: float | None  # the same at 1024 over that at 512; None where the picture is smaller
     dark: float  # 99th percentile of the luminance, 0 to 1: low = even its lights are dark
     light: float  # 5th percentile of the luminance: high = even its shadows are bright
@@ -58,7 +59,7 @@ class CopyGroup:
 
     keep: str
     leave_out: tuple[str, ...]
-    how: tuple[str, ...]  # of each that is left out: "the same file", "the same shot", "mirrored", "a cut-out"
+    how: tuple[str, ...]  # of each that is left out: "the same file", "the same shot", "a cut-out" ...
     keep_path: str
     leave_out_paths: tuple[str, ...]
 

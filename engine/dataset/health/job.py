@@ -18,7 +18,7 @@ from engine.dataset.health import models
 from engine.dataset.health.cache import Cache
 from engine.dataset.health.figures import Health, to_json
 from engine.dataset.health.measure import Measured, measure
-from engine.dataset.health.request import read_request
+from engine.dataset.health.request import cache_path, read_request
 from engine.dataset.health.text import health_lines
 from engine.dataset.health.verdict import Looked, health_of
 from engine.dataset.scan import Dataset, Folder, Picture, Problem, scan
@@ -27,7 +27,6 @@ from engine.estimate import NATIVE_RESOLUTION, base_shape
 from engine.files import write_atomic
 from engine.plan import Plan
 from engine.plan_finding import DEMO_STEP
-from engine.runs.folder import home
 from engine.runs.job import Job, Stopped
 
 
@@ -42,7 +41,7 @@ def run(job: Job) -> None:
     dataset = scan(_folders(plan), rules, counted, decode=False, leave_out=plan.pictures.leave_out)
     if fetch:
         models.fetch_missing(plan.subject.kind, _stage(job, "", True), job.warn)
-    with Cache(home() / "cache" / "health.sqlite") as cache:
+    with Cache(cache_path()) as cache:
         dataset, measured, known = _measured(job, dataset, plan, cache)
         if cache.trouble:
             job.warn(cache.trouble)

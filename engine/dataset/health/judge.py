@@ -79,6 +79,8 @@ def _size_faults(one: Seen, resolution: int) -> Iterator[Fault]:
 
 
 def _sharpness_faults(one: Seen, usual: float) -> Iterator[Fault]:
+    if one.measures.crisp >= limits.CRISP:
+        return  # a drawing in flat colours: its contours are sharp, however pale
     sharpness = one.measures.sharpness
     share = sharpness / usual if usual else 1.0
     value = f"sharpness {sharpness:.0f}"

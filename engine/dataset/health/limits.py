@@ -39,6 +39,7 @@ MEGAPIXELS = Limit(4.0, None, "the guide")
 SHARPNESS = Limit(40, 12, _OWN)
 SHARPNESS_OF_SET = Limit(1 / 25, None, _OWN)
 SHARPNESS_SURE = 300.0  # above it a picture is sharp, whatever the others are
+CRISP = 0.45  # from it on flat colours meet in sharp contours, however pale: blurred ones give 0.3 at most
 DETAIL = Limit(0.19, None, _OWN)
 DARK = Limit(0.32, 0.15, _CLEANVISION)
 LIGHT = Limit(0.95, None, _CLEANVISION)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from engine.dataset.health import limits
 from engine.dataset.health.figures import Finding
 from engine.dataset.health.judge import Fault, Seen, share_level, some_names
-from engine.dataset.health.sameness import colours_alike
+from engine.dataset.health.sameness import colours_alike, one_tone
 from engine.dataset.picture import open_small
 from engine.errors import DatasetError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _LOOKED_AT = 1024  # short side that faces are looked for at
 _MAIN = 0.3  # of the largest face's area: a smaller one is somebody in the background
+_FACELESS = 1 / 3  # of the pictures: as many may teach bearing alone
 _LEAST = 3  # faces that must agree before one is called someone else's
 # A face's share of the picture's area, by which shots are called near and far (the guide asks for a mixture).
 _FRAMES = ((0.15, "close-ups"), (0.02, "half-length pictures"), (0.0, "pictures from afar"))
@@ -32,7 +33,7 @@ _FRAMES = ((0.15, "close-ups"), (0.02, "half-length pictures"), (0.0, "pictures 
 @dataclass(frozen=True)
 class Person:
     """What was seen in one picture: `count` main faces; of the largest its short side in the bucket's pixels, its share
-    of the picture, its embedding, and the colours below it (None where the picture ends there).
+    of the picture, its embedding, and the colours below it (None where the picture ends there or has no colours).
     """
 
     count: int
@@ -71,7 +72,8 @@ def _looked_at(one: Seen, reader: FaceReader, background: tuple[int, int, int]) 
         side=first.short_side * in_bucket,
         share=first.area / (width * height),
         vector=reader.embed(small.image, first),
-        clothes=_clothes(small.image, first),
+        # In black and white everybody wears grey.
+        clothes=None if one_tone(small.image) else _clothes(small.image, first),
     )
 
 
@@ -108,8 +110,8 @@ def people_findings(
     sayings = {
         "stranger": ("seem to show someone else", "the LoRA will mix the two: leave out who does not belong here",
                      f"below {reader.same_person:.2f} to most of the others", reader.name),
-        "no_face": ("show no face that could be found", "they teach clothes and bearing, but not the face; a few "
-                    "are welcome, if they show the person", "none", reader.name),
+        "no_face": ("show no face that could be found", _faceless(len(having.get("no_face", ())), len(names)),
+                    "none", reader.name),
         "faces": ("show several people", "the LoRA cannot know whom you mean: cut the others out, or say in the "
                   "caption who is beside whom", "more than one", reader.name),
         "small_face": ("show the face very small", faint,
@@ -128,6 +130,15 @@ def people_findings(
             f"{listed[0]}: {few[0][1].value}", bound, source, tuple(listed),
         ))  # fmt: skip
     return [*found, *_clothes_findings(names, people), *_framing_findings(people)]
+
+
+def _faceless(few: int, total: int) -> str:
+    if few == total:
+        return "the LoRA will not learn the face at all: add pictures that show it"
+    teach = "they teach clothes and bearing, but not the face"
+    if few > _FACELESS * total:
+        return f"{teach}, which will stay weak: add pictures that show it"
+    return f"{teach}; so few are welcome, if they show the person"
 
 
 def _verb(what: str, number: int) -> str:

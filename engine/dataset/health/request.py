@@ -9,6 +9,7 @@ import tomllib
 import unicodedata
 from pathlib import Path
 
+from engine.dataset.health.cache import forget
 from engine.dataset.health.figures import Health, read_health
 from engine.errors import PlanError, RunError, shown
 from engine.plan import Plan
@@ -54,14 +55,9 @@ def check_run(plan: Plan, parent: Path | None = None, *, fetch: bool = False) ->
     """A run folder for a check of this plan's pictures, ready to be started with the verb "health".
 
     The same folders get the same run folder, whose former answer goes. RunError where one is being checked at this
-    moment; NoRoom (one, too) where its folder cannot be made.
+    moment (`running_check` finds it); NoRoom (one, too) where its folder cannot be made.
     """
-    for folder in (*plan.pictures.folders, *plan.regularization.folders):
-        if any(unicodedata.category(char) in {"Cc", "Cs"} for char in folder.path):
-            raise RunError(
-                f"the folder {shown(folder.path)} has a control character in its name, or bytes that are no text, "
-                "which a plan cannot hold: rename it"
-            )
+    _check_names(plan)
     text = health_toml(plan, fetch=fetch)
     parent = checks_folder() if parent is None else parent
     name = check_name(plan)
@@ -80,6 +76,56 @@ def check_run(plan: Plan, parent: Path | None = None, *, fetch: bool = False) ->
         return create_run(name, text, kind=VERB, parent=parent, exact=True)
     except RunError as error:
         raise NoRoom(str(error)) from error
+
+
+def running_check(plan: Plan, *, fetch: bool = False) -> RunFolder | None:
+    """The run that is at the very same check at this moment, to be followed; None where there is none.
+
+    RunError where these folders are being checked for something else (another kind, other words).
+    """
+    _check_names(plan)
+    run = RunFolder(checks_folder() / check_name(plan))
+    if not run.path.is_dir() or lock_holder(run) is None:
+        return None
+    if run.job.read_text("utf-8") == health_toml(plan, fetch=fetch):
+        return run
+    raise RunError(
+        "these pictures are being checked at this moment with other words or another kind, in another terminal: "
+        "wait for its end"
+    )
+
+
+def forget_checks() -> int:
+    """Deletes the reports of former checks, and the figures, small copies and lettering kept of their pictures.
+
+    How many bytes that frees. RunError where a check is at work, or something cannot be deleted.
+    """
+    folder = checks_folder()
+    runs = [RunFolder(path) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    if any(lock_holder(run) is not None for run in runs):
+        raise RunError("a check is at work with them at this moment: wait for its end, then forget")
+    freed = forget(cache_path())
+    for run in runs:
+        freed += sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file())
+        try:
+            shutil.rmtree(run.path)
+        except OSError as error:
+            raise RunError(f"{shown(run.path)} cannot be deleted ({error.strerror}): delete it by hand") from error
+    return freed
+
+
+def cache_path() -> Path:
+    """Where what was measured is kept."""
+    return home() / "cache" / "health.sqlite"
+
+
+def _check_names(plan: Plan) -> None:
+    for folder in (*plan.pictures.folders, *plan.regularization.folders):
+        if any(unicodedata.category(char) in {"Cc", "Cs"} for char in folder.path):
+            raise RunError(
+                f"the folder {shown(folder.path)} has a control character in its name, or bytes that are no text, "
+                "which a plan cannot hold: rename it"
+            )
 
 
 def check_name(plan: Plan) -> str:

@@ -33,7 +33,8 @@ def health_lines(health: Health, report: CheckReport) -> tuple[str, ...]:
         _table(health.pictures),
         _sayings(health),
         _copies(health.copies),
-        [*problem_lines(report), *_notes(report)],
+        problem_lines(report),
+        _notes(report),
         _search(health),
         [*bucket_table(report), *step_lines(report)],
         _not_seen(health.not_seen),
@@ -80,10 +81,8 @@ def _notes(report: CheckReport) -> list[str]:
     for line in report.lines:
         for note in line.picture.notes:
             names.setdefault(note, []).append(shown(line.picture.name))
-    return [
-        text for note, few in names.items()
-        for text in wrapped(f"{shown(note)}: {some_names(few)}", "- ")
-    ]  # fmt: skip
+    lines = [text for note, few in names.items() for text in wrapped(f"{shown(note)}: {some_names(few)}", "- ")]
+    return ["Trained, but read in a way worth knowing:", *lines] if lines else []
 
 
 def _line(one: PictureHealth, width: int) -> str:
