@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
@@ -31,7 +32,7 @@ from engine.base.configs import CONFIG_FILES
 from engine.base.find import lorasmith_home
 from engine.base.folder import WEIGHT_STEMS
 from engine.base.recognise import recognise
-from engine.errors import BaseModelError, shown
+from engine.errors import BaseModelError, LorasmithError, shown
 
 try:
     import httpx2 as httpx  # huggingface_hub's HTTP client since 2.0
@@ -91,8 +92,8 @@ def download_vae(repo: str, report: Report) -> Path:
 
 def list_files(repo: str) -> tuple[str, dict[str, RemoteFile]]:
     """The commit a repository is at, and its files."""
-    with _said_plainly(repo):
-        info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True, timeout=_TIMEOUT)
+    with said_plainly(repo):
+        info = HfApi(endpoint=hub_endpoint()).model_info(repo, files_metadata=True, timeout=_TIMEOUT)
     files = {
         entry.rfilename: RemoteFile(entry.rfilename, entry.size or 0, entry.lfs.sha256 if entry.lfs else None)
         for entry in info.siblings or []
@@ -184,7 +185,7 @@ def fetch_files(
                     arrived[name] = size
                     report(sum(arrived.values()), total)
 
-                with _said_plainly(repo):
+                with said_plainly(repo):
                     _fetch(repo, revision, file, folder, tell)
                 tell(file.size)
     except OSError as error:
@@ -202,7 +203,7 @@ def _fetch(repo: str, revision: str, file: RemoteFile, folder: Path, report: Cal
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _part(folder, file, revision)
-    url = hf_hub_url(repo, file.name, revision=revision, endpoint=_endpoint())
+    url = hf_hub_url(repo, file.name, revision=revision, endpoint=hub_endpoint())
     with part.open("ab") as out:
         tries = 0
         while out.tell() < file.size:
@@ -286,35 +287,38 @@ def _check_space(folder: Path, missing: int) -> None:
 
 
 @contextmanager
-def _said_plainly(repo: str) -> Iterator[None]:
-    """Turns what can go wrong on the way to the hub into one sentence each."""
-    name = shown(repo)
+def said_plainly(
+    repo: str, *, dataset: bool = False, instead: str = "", trouble: type[LorasmithError] = BaseModelError
+) -> Iterator[None]:
+    """Turns what can go wrong on the way to the hub into one sentence each; `instead` is what else a person can do."""
+    name, what, place = shown(repo), "dataset" if dataset else "model", "datasets/" if dataset else ""
+    or_else = f", or {instead}" if instead else ""
     try:
         yield
     except GatedRepoError as error:
-        raise BaseModelError(
-            f"{name} asks for its licence to be accepted: do so on https://huggingface.co/{name} and set "
+        raise trouble(
+            f"{name} asks for its licence to be accepted: do so on https://huggingface.co/{place}{name} and set "
             "HF_TOKEN to a token of that account."
         ) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
-        raise BaseModelError(
-            f"the hub has no model {name} (or it is private and HF_TOKEN is not set); check the name."
+        raise trouble(
+            f"the hub has no {what} {name} (or it is private and HF_TOKEN is not set); check the name."
         ) from error
     except OfflineModeIsEnabled as error:
-        raise BaseModelError(
-            f"{name} is not on this machine and HF_HUB_OFFLINE forbids downloads; unset it, or give a path here."
+        raise trouble(
+            f"{name} is not on this machine and HF_HUB_OFFLINE forbids downloads; unset it"
+            f"{or_else or ', or give a path here'}."
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "an error"
-        raise BaseModelError(
-            f"the hub answered {status} for {name}; try again later: what has arrived is kept."
-        ) from error
-    except httpx.HTTPError as error:
-        raise BaseModelError(
-            f"the hub cannot be reached for {name} ({type(error).__name__}); check the network and start "
-            "again: what has arrived is kept."
+        raise trouble(f"the hub answered {status} for {name}; try again later: what has arrived is kept.") from error
+    except (httpx.HTTPError, LocalEntryNotFoundError) as error:
+        raise trouble(
+            f"the hub cannot be reached for {name} ({type(error).__name__}): check the network and start again (what "
+            f"has arrived is kept){or_else}."
         ) from error
 
 
-def _endpoint() -> str | None:
+def hub_endpoint() -> str | None:
+    """Another hub than huggingface.co, where the person's environment names one."""
     return os.environ.get("HF_ENDPOINT") or None

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
 
+from engine.base.hub import hub_endpoint, said_plainly
 from engine.dataset.captions import CAPTION_SUFFIXES
 from engine.dataset.chance import draw
 from engine.dataset.picture import PICTURE_SUFFIXES
@@ -28,12 +20,11 @@ from engine.errors import DatasetError, shown
 from engine.runs.folder import home
 from engine.runs.job import Job, Stopped
 
-try:
-    import httpx2 as httpx  # huggingface_hub's HTTP client since 2.0
-except ImportError:
-    import httpx  # pyright: ignore[reportMissingImports]
-
 _TIMEOUT = 30.0  # seconds without an answer
+_said_plainly = partial(
+    said_plainly, dataset=True, trouble=DatasetError,
+    instead="give a folder of your own, or let the base draw the pictures",
+)  # fmt: skip
 
 
 def fetch_dataset(job: Job, settings: ClassJob, to: Path) -> None:
@@ -45,7 +36,7 @@ def fetch_dataset(job: Job, settings: ClassJob, to: Path) -> None:
     name = settings.dataset
     job.stage(f"asking the hub for {shown(name)}")
     with _said_plainly(name):
-        info = HfApi(endpoint=_endpoint()).dataset_info(name, files_metadata=False, timeout=_TIMEOUT)
+        info = HfApi(endpoint=hub_endpoint()).dataset_info(name, files_metadata=False, timeout=_TIMEOUT)
     job.warn(licence_sentence(name, info))
     files = [entry.rfilename for entry in info.siblings or []]
     wanted = chosen_files(files, settings.count)
@@ -65,7 +56,7 @@ def fetch_dataset(job: Job, settings: ClassJob, to: Path) -> None:
             raise Stopped
         with _said_plainly(name):
             path = Path(hf_hub_download(name, file, repo_type="dataset", revision=info.sha, local_dir=kept,
-                                        endpoint=_endpoint()))  # fmt: skip
+                                        endpoint=hub_endpoint()))  # fmt: skip
         for found in _pictures_in(path, kept, settings.count - taken):
             _place(found, to)
             taken += found.suffix.lower() in PICTURE_SUFFIXES
@@ -129,38 +120,3 @@ def _place(file: Path, to: Path) -> None:
 
         with atomic_path(target) as beside:
             shutil.copyfile(file, beside)
-
-
-@contextmanager
-def _said_plainly(name: str) -> Iterator[None]:
-    """Turns what can go wrong on the way to the hub into one sentence each."""
-    called = shown(name)
-    try:
-        yield
-    except GatedRepoError as error:
-        raise DatasetError(
-            f"{called} asks for its licence to be accepted: do so on https://huggingface.co/datasets/{called} and set "
-            "HF_TOKEN to a token of that account."
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise DatasetError(
-            f"the hub has no dataset {called} (or it is private and HF_TOKEN is not set); check the name."
-        ) from error
-    except OfflineModeIsEnabled as error:
-        raise DatasetError(
-            f"{called} is not on this machine and HF_HUB_OFFLINE forbids downloads; unset it, or give a folder."
-        ) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code if error.response is not None else "an error"
-        raise DatasetError(
-            f"the hub answered {status} for {called}; resume later: what has arrived is kept."
-        ) from error
-    except (httpx.HTTPError, LocalEntryNotFoundError) as error:
-        raise DatasetError(
-            f"the hub cannot be reached for {called} ({type(error).__name__}): check the network and resume (what has "
-            "arrived is kept), or give a folder of your own, or let the base draw the pictures."
-        ) from error
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
