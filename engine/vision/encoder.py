@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _BATCH = 32
+_PATCH_BATCH = 8
 
 
 class Encoder(Protocol):
@@ -100,7 +101,7 @@ class DemoEncoder:
         self.licence = source.licence
         self._encoder = load_encoder(source.file("encoder.safetensors"))
         self.size = self._encoder.seen.out_features
-        self.sharpness = float(self._encoder.sharpness.exp().clamp(max=50))  # the bound of its training
+        self.sharpness = float(self._encoder.sharpness.detach().exp().clamp(max=50))  # the bound of its training
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         if not images:
@@ -138,20 +139,28 @@ class TransformersEncoder:
                 "another."
             ) from error
         self._model = model.eval()
-        self.size = self._batch([Image.new("RGB", (64, 64))]).shape[1]
+        self._patch_count = 0
+        self.size = _pooled(self._seen([Image.new("RGB", (64, 64))])).shape[1]
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        return unit(in_batches(images, _BATCH, self._batch, self.size))
+        return unit(in_batches(images, _BATCH, lambda some: _pooled(self._seen(some)), self.size))
 
-    def patches(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """float16 [n, patches, width], rows of length 1: what each place of a picture shows, from left to right and
-        down. For a few pictures at a time: they are 2 MB each of the largest models.
+    def embed_patches(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, np.ndarray]:
+        """`embed`'s rows, and of the same look float16 [n, patches, width], rows of length 1: what each place of a
+        picture shows, from left to right and down. Up to 2 MB a picture: for a few at a time.
         """
-        rows = [unit(self._patch_rows(image)).astype(np.float16) for image in images]
-        return np.stack(rows) if rows else np.zeros((0, 0, self.size), np.float16)
+
+        def work(some: Sequence[Image.Image]) -> np.ndarray:
+            seen = self._seen(some)
+            patches = seen.last_hidden_state[:, -self._patch_count :]  # before them: a class token, registers
+            return np.concatenate([_pooled(seen), patches.flatten(1).float().cpu().numpy()], axis=1)
+
+        rows = in_batches(images, _PATCH_BATCH, work, self.size)
+        patches = rows[:, self.size :].reshape(len(rows), self._patch_count, -1) if len(rows) else np.zeros((0, 0, 0))
+        return unit(rows[:, : self.size]), unit(patches).astype(np.float16)
 
     def patch_shares(self, masks: Sequence[Image.Image]) -> np.ndarray:
-        """[n, patches]: how much of each patch a mask (white where something is) covers, seen as `patches` sees it."""
+        """[n, patches]: how much of each of `embed_patches` a mask (white where something is) covers."""
         shares = []
         for mask in masks:
             seen = self._processor(images=mask.convert("RGB"), do_normalize=False, return_tensors="pt")
@@ -166,28 +175,14 @@ class TransformersEncoder:
             torch.cuda.empty_cache()
 
     @torch.inference_mode()
-    def _batch(self, images: Sequence[Image.Image]) -> np.ndarray:
-        pixels = self._pixels(images)
-        seen = (
-            self._model.get_image_features(pixel_values=pixels)  # models of pictures and texts
-            if hasattr(self._model, "get_image_features")
-            else self._model(pixel_values=pixels)
-        )
-        return _pooled(seen)
-
-    @torch.inference_mode()
-    def _patch_rows(self, image: Image.Image) -> np.ndarray:
-        """[patches, width]."""
-        pixels = self._pixels([image])
-        eyes = getattr(self._model, "vision_model", self._model)
-        rows = eyes(pixel_values=pixels).last_hidden_state[0]
-        patches = (pixels.shape[2] // self._patch_side) * (pixels.shape[3] // self._patch_side)
-        return rows[-patches:].float().cpu().numpy()  # before them stand a class token and registers, where there are
-
-    def _pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:
+    def _seen(self, images: Sequence[Image.Image]) -> Any:
         inputs = self._processor(images=[image.convert("RGB") for image in images], return_tensors="pt")
         self._model.to(self._device)
-        return inputs["pixel_values"].to(self._device, self._dtype)
+        pixels = inputs["pixel_values"].to(self._device, self._dtype)
+        self._patch_count = (pixels.shape[2] // self._patch_side) * (pixels.shape[3] // self._patch_side)
+        if hasattr(self._model, "get_image_features"):  # models of pictures and texts
+            return self._model.get_image_features(pixel_values=pixels)
+        return self._model(pixel_values=pixels)
 
     @property
     def _patch_side(self) -> int:
@@ -230,7 +225,7 @@ class DualEncoder(TransformersEncoder):
         return unit(_pooled(self._model.get_text_features(input_ids=tokens["input_ids"], attention_mask=mask)))
 
 
-def _pooled(seen) -> np.ndarray:
+def _pooled(seen: Any) -> np.ndarray:
     """The one vector of each picture or text in what a model of transformers gives."""
     if not isinstance(seen, torch.Tensor):
         pooled = getattr(seen, "pooler_output", None)
