@@ -13,7 +13,7 @@ from typing import Any
 from engine.compare.again import one_writer
 from engine.compare.card import a1111_card, card, usage_hint
 from engine.compare.choice import Choice, find_choice
-from engine.compare.page import PAGE, write_page
+from engine.compare.page import PAGE, page_text, write_page
 from engine.compare.pictures import Sample, as_png, samples_of, sheet, thumbnail
 from engine.compare.report import Chosen, read_report, write_report
 from engine.compare.restate import file_sum, restate
@@ -153,10 +153,10 @@ def _write_all(choice: Choice, name: str, names: dict[str, str], staging: Path) 
     if samples:
         write_atomic(staging / names["preview"], as_png(samples[0].path))
         write_atomic(staging / names["samples"], sheet(samples))
-    page = choice.report is not None and choice.folder is not None
-    if page:
-        write_page(choice.folder, staging / names["page"], _chosen(choice, lora.name))  # type: ignore[arg-type]
-    texts["card"] = card(choice, name, metadata, samples, file_sum(lora), page=page)
+    if choice.report is not None and choice.folder is not None:
+        told = replace(choice.report, chosen=Chosen(choice.at[0], choice.weight, lora.name))
+        write_atomic(staging / names["page"], page_text(choice.folder, told, beside=False))
+    texts["card"] = card(choice, name, metadata, samples, file_sum(lora), page="page" in names)
     for what, text in texts.items():
         write_atomic(staging / names[what], text)
     return notes
@@ -188,11 +188,6 @@ def _usable(samples: list[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
             continue
         good.append(sample)
     return good, () if good else ("There is no picture of it, so it has no preview.",)
-
-
-def _chosen(choice: Choice, file: str) -> Any:
-    assert choice.report is not None
-    return replace(choice.report, chosen=Chosen(choice.at[0], choice.weight, file))
 
 
 def _remember(choice: Choice, file: Path) -> tuple[str, ...]:
