@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import time
 
+import pytest
 from loopback_ssh import screens
 from terminal import surroundings
 
 
+@pytest.mark.alone
 def test_a_killed_client_leaves_the_training_and_the_next_login_shows_it(server, home, goes_on):
     with server.login(home) as client:
         client.until("box", "running", "q leave")
@@ -23,6 +25,7 @@ def test_a_killed_client_leaves_the_training_and_the_next_login_shows_it(server,
         client.until("box", "running", "q leave")
 
 
+@pytest.mark.alone
 def test_a_stalled_line_that_then_drops(server, home, goes_on):
     with server.login(home) as client:
         client.until("running", "q leave")

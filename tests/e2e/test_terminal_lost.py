@@ -13,6 +13,7 @@ from terminal import Terminal, lorasmith
 GONE_SECONDS = 2.0
 
 
+@pytest.mark.alone
 def test_closing_the_terminal_ends_the_screen_and_not_the_training(open_app, goes_on):
     terminal = open_app()
     terminal.until("box", "running", "q leave")
@@ -20,6 +21,7 @@ def test_closing_the_terminal_ends_the_screen_and_not_the_training(open_app, goe
     assert terminal.ended(GONE_SECONDS) != 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("ignored", [True, False], ids=["hangup ignored", "no hangup sent"])
 def test_a_screen_that_no_signal_reaches_ends_with_its_terminal(home, goes_on, ignored):
     """As under nohup, and as in a container whose client went away: there is only the closed descriptor."""
@@ -30,6 +32,7 @@ def test_a_screen_that_no_signal_reaches_ends_with_its_terminal(home, goes_on, i
         terminal.ended(GONE_SECONDS)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_killing_the_screen_is_nothing_to_the_training(open_app, goes_on, how):
     terminal = open_app()
@@ -38,6 +41,7 @@ def test_killing_the_screen_is_nothing_to_the_training(open_app, goes_on, how):
     terminal.ended(GONE_SECONDS)
 
 
+@pytest.mark.alone
 def test_coming_back_shows_the_run_at_once(open_app, training, goes_on):
     open_app().until("running", "q leave")
     again = open_app()
@@ -45,6 +49,7 @@ def test_coming_back_shows_the_run_at_once(open_app, training, goes_on):
     assert processor_seconds(again.process.pid) < 1.0
 
 
+@pytest.mark.alone
 def test_a_stalled_line_holds_up_the_screen_only(open_app, training, goes_on):
     terminal = open_app()
     terminal.until("running", "q leave")
@@ -59,6 +64,7 @@ def test_a_stalled_line_holds_up_the_screen_only(open_app, training, goes_on):
     terminal.until("begun; loading its libraries")
 
 
+@pytest.mark.alone
 def test_a_line_that_stalls_and_then_drops(open_app, goes_on):
     terminal = open_app()
     terminal.until("running", "q leave")
