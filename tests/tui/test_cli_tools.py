@@ -33,6 +33,13 @@ def test_draw_hands_its_arguments_on_with_paths_made_absolute(lorasmith, tmp_pat
         f"--to={tmp_path}/fox.png", "--seed=3", "--base=demo", f"--lora={tmp_path}/l.safetensors", "--size=64x96",
         "--", "a fox",
     ]  # fmt: skip
+    said = lorasmith("draw", "a fox", "--to", "fox.png", "--lora", "a.safetensors:0.8", "--lora", "/b.safetensors",
+                     "--scheduler", "Euler a", "--hires", "--hires-scale", "2", "--hires-upscaler", "Latent",
+                     cwd=tmp_path, **environment)  # fmt: skip
+    assert said.out.splitlines()[3:] == [
+        f"--lora={tmp_path}/a.safetensors:0.8", "--lora=/b.safetensors", "--scheduler=Euler a", "--hires",
+        "--hires-scale=2.0", "--hires-upscaler=Latent", "--", "a fox",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("code", [0, 1])
