@@ -77,6 +77,7 @@ _TELLERS: dict[str, Callable[[Event], str]] = {
     "sample": _sample,
     "checkpoint": _checkpoint,
     "caption": _caption,
+    "compared": lambda event: shown(event.get("text", "")),
     "paused": lambda _: "paused; it keeps its memory until it goes on",
     "resumed": lambda _: "goes on",
     "stopping": lambda event: "stopping at once" if event.get("how") == "now" else "saving, then stopping",

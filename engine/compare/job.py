@@ -18,9 +18,11 @@ from engine.compare.board import Board
 from engine.compare.grid import Grid, Shot, cost, grid_of
 from engine.compare.judging import Stages, stages_of
 from engine.compare.measuring import Measuring
+from engine.compare.page import write_page
 from engine.compare.painter import Painter, Undrawable, Wear, opened_base
 from engine.compare.photographs import place_photographs
 from engine.compare.presignal import weighed_rows
+from engine.compare.reader import reader_opener, readers_of
 from engine.compare.report import BaseFacts, Report
 from engine.compare.settings import OTHER_WEIGHTS, CompareJob, own_prompts, read_compare_job
 from engine.compare.sources import Source, open_source
@@ -100,8 +102,13 @@ class Work:
         wear = self.wear(shots[0].cell.point)
         self.measuring.look(shots, [self.painter.key(wear, shot) for shot in shots])
         self.board.measured = self.measuring.measured
+        for sentence in self.measuring.reader.notes:
+            self.board.note(sentence)
         self.measuring.seconds += time.monotonic() - before
-        self.board.spent(drawing=round(self.painter.seconds, 1), measuring=round(self.measuring.seconds, 1))
+        self.board.spent(
+            drawing=round(self.painter.seconds, 1), measuring=round(self.measuring.seconds, 1),
+            pictures=self.painter.drawn,
+        )  # fmt: skip
 
     def decided(self) -> tuple[Stages | None, Decision | None]:
         """What the measurements so far say, by the even rule: the dial does not change what is drawn."""
@@ -128,6 +135,12 @@ class Work:
         report = self.board.report
         sentence = report.words[0].text if report.words else "There is nothing to choose from."
         self.job.event("compared", text=sentence, pictures=report.drawn)
+        if not self.asked.dose:
+            self.job.stage("writing the page")
+            try:
+                write_page(self.folder)
+            except LorasmithError as error:
+                self.job.warn(str(error))
 
 
 def prepared(job: Job, asked: CompareJob) -> Work:
@@ -158,7 +171,12 @@ def prepared(job: Job, asked: CompareJob) -> Work:
         job, folder, base, grid.texts, [entry.path for entry in source.entries], shared=not asked.dose,
     )  # fmt: skip
     painter.told, painter.idle = _told(job, board), board.going_on
-    measuring = Measuring(folder, MEASURED, grid.prompts.hash, lambda: open_reader(job, asked, source, grid, base))
+    readers = readers_of(job, asked, source, demo=base.source.kind == "embedded")
+    for sentence in (*readers.notes, *readers.offers):
+        board.note(sentence)
+    neutral = [folder / shot.file for shot in grid.shots(BASE, grid.first)]
+    opener = reader_opener(readers, source, grid, lambda: [path for path in neutral if path.is_file()])
+    measuring = Measuring(folder, MEASURED, grid.prompts.hash, opener)
     return Work(job, asked, source, grid, painter, board, measuring)
 
 

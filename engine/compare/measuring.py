@@ -20,9 +20,13 @@ from engine.select.record import load_measurements, save_measurements
 class Reader(Protocol):
     """Who looks at pictures. `key` changes whenever the same picture would be measured otherwise."""
 
-    key: str
+    @property
+    def key(self) -> str: ...
 
-    def read(self, cells: Sequence[Cell], files: Sequence[Path]) -> Measurements:
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def read(self, cells: Sequence[Cell], pictures: Sequence[Path], /) -> Measurements:
         """What is measured of these pictures, in this order."""
         ...
 

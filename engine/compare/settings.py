@@ -31,7 +31,8 @@ class CompareJob:
 
     For files the rest of what a plan would say is here too: base, kind, trigger, class word and the folders of the
     subject's photographs. `prompts` is a prompt set's name, empty for the kind's own, or `own` for the prompts.toml
-    beside the job. `readers` names encoders (see `engine.select.readers.choose_readers`), which with `fetch` are downloaded. `dose` makes it the self-test of that checkpoint.
+    beside the job. `readers` names encoders as `engine.select.readers.choose_readers` takes them; with `fetch` they are
+    downloaded. `dose` makes it the self-test of that checkpoint.
     """
 
     run: str = ""

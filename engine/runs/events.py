@@ -16,6 +16,7 @@ The events and their fields, any of which may be absent or None:
 | state      | step: resume can go on after this step |
 | caption    | picture, text, done, total, rate, left: the newest caption a model wrote |
 | captioned  | written, kept, skipped, folder: what a captioning did in the end |
+| compared   | text, pictures: the choice of a comparison in a sentence, and how many pictures it rests on |
 | gpu        | used, peak, limit (bytes, whole card), utilisation (%), temperature (C), power (W), throttled |
 | warning    | text: a sentence |
 | paused     |  |

@@ -1,0 +1,46 @@
+"""What a comparison will cost, told before anything is drawn: pictures, and the time as measured before. Light."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from engine.compare.grid import Cost, cost, grid_of
+from engine.compare.report import read_report
+from engine.compare.settings import KIND, CompareJob, read_compare_job
+from engine.compare.sources import open_source
+from engine.errors import LorasmithError
+from engine.estimate import base_shape
+from engine.runs.folder import list_runs
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Pictures, and seconds for one where a comparison with this base was made before."""
+
+    checkpoints: int
+    pictures: Cost
+    seconds: float | None
+
+
+def outlook(job: CompareJob, own_set: str = "") -> Outlook:
+    """Counts what a job will draw. LorasmithError for what it would refuse: no checkpoint, mistakes in the prompts."""
+    source = open_source(job)
+    native = base_shape(source.base.model)[1]
+    grid = grid_of(job, source, native=native, step=64, own_set=own_set)
+    return Outlook(len(source.entries), cost(grid, len(source.entries), job), seconds_before(job))
+
+
+def seconds_before(job: CompareJob) -> float | None:
+    """Seconds a picture took, drawn and measured, in the newest comparison with this base; None without one."""
+    for run in list_runs():
+        if run.kind != KIND:
+            continue
+        with contextlib.suppress(LorasmithError):
+            same = read_compare_job(run.job).base == job.base
+            report = read_report(run.compare)
+            spent = report.seconds.get("drawing", 0.0) + report.seconds.get("measuring", 0.0)
+            new = report.seconds.get("pictures", 0.0)
+            if same and new >= 8 and spent:
+                return spent / new
+    return None

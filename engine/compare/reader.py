@@ -1,0 +1,43 @@
+"""Who looks at a comparison's pictures: chosen before anything is drawn, opened when the base's pictures are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.compare.grid import Grid
+from engine.compare.settings import CompareJob
+from engine.compare.sources import Source
+from engine.runs.job import Job, Stopped
+from engine.select.readers import Readers, choose_readers
+
+if TYPE_CHECKING:
+    from engine.select.reading import PictureReader
+
+
+def readers_of(job: Job, asked: CompareJob, source: Source, *, demo: bool) -> Readers:
+    """The encoders for this subject, fetched where that was asked for. LorasmithError for one that is not here."""
+
+    def report(name: str, done: int, total: int) -> None:
+        job.stage(f"downloading {name}", done, total)
+        if job.stop_asked():
+            raise Stopped
+
+    return choose_readers(source.kind, demo=demo, given=asked.readers, fetch=asked.fetch, report=report)
+
+
+def reader_opener(
+    readers: Readers, source: Source, grid: Grid, neutral: Callable[[], list[Path]]
+) -> Callable[[], PictureReader]:
+    """Opens the reader when it is first needed: loading encoders takes seconds, and a style is read against `neutral`,
+    the base's pictures."""
+
+    def opened() -> PictureReader:
+        from engine.select.reading import PictureReader
+
+        return PictureReader(
+            readers, source.photographs, grid.prompts, source.trigger, source.class_word, neutral=neutral()
+        )
+
+    return opened
