@@ -52,10 +52,12 @@ _LIMITS: dict[AxisKind, tuple[float, float]] = {
 class Axis:
     """One axis. Its values: int for seed and steps, float for weight and cfg, (width, height) for size, a tuple of
     prompt parts for order, else text; of `replace` the first is what is searched for. For `epoch` they are epoch
-    numbers and names as written, until `engine.draw.plot_sources.chosen` has made them checkpoints' names."""
+    numbers and names as written, until `engine.draw.plot_sources.chosen` has made them checkpoints' names. `place` is
+    x (columns), y (rows) or z (sub-grids)."""
 
     kind: AxisKind
     values: tuple[Value, ...]
+    place: str = "x"
 
 
 def parse_axis(text: str, place: str = "x") -> Axis:
@@ -76,12 +78,12 @@ def parse_axis(text: str, place: str = "x") -> Axis:
     pieces = _pieces(said, where)
     if not pieces:
         if kind == "epoch" and not colon:
-            return Axis(kind, ("all",))
+            return Axis(kind, ("all",), place)
         raise LorasmithError(f"{where} names no values: write them behind the colon, such as '{_EXAMPLES[kind]}'.")
     values = list(dict.fromkeys(_READERS[kind](pieces, where)))
     if len(values) > MOST_VALUES:
         raise LorasmithError(f"{where} has {len(values):,} values, and {MOST_VALUES} at most are drawn: name fewer.")
-    return Axis(kind, tuple(values))
+    return Axis(kind, tuple(values), place)
 
 
 def label(kind: AxisKind, value: Value) -> str:

@@ -321,7 +321,7 @@ def cell_parameters(plot: Plot, cell: Cell, base: Base) -> str:
 def grid_of(plot: Plot) -> Grid:
     """The plot as it is laid out."""
     sizes = {cell.place: shown_size(cell.order.size, plot) for cell in plot.cells}
-    return Grid(plot.labels(0), plot.labels(1), plot.labels(2), sizes.__getitem__, plot.margin)
+    return Grid(plot.labels("x"), plot.labels("y"), plot.labels("z"), sizes.__getitem__, plot.margin)
 
 
 def _finish(job: Job, plot: Plot, base: Base, kept: _Cells) -> None:

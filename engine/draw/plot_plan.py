@@ -48,47 +48,46 @@ def settled(asked: PlotRequest) -> Plot:
     """The plot that is asked for. Raises LorasmithError in one sentence for whatever cannot be drawn."""
     if not asked.prompt.strip():
         raise LorasmithError("The prompt is empty: say what the pictures are to show.")
-    axes = {place: parse_axis(text, place) for place, text in asked.axes.items()}
+    axes = tuple(parse_axis(asked.axes[place], place) for place in PLACES if place in asked.axes)
     there = sources(asked.loras)
     if not axes:
         if not there.checkpoints:
             raise LorasmithError("The plot has no axis: name one, such as --x 'seed: 1-4', or add --lora RUN.")
-        axes = {"x": Axis("epoch", ("all",))}
+        axes = (Axis("epoch", ("all",)),)
     axes, checkpoints = _checkpoints(axes, there, base_column=asked.base_column)
     base = _base(asked.base, there)
     configs, native = base_shape(base.model)
     configs = configs or sdxl_configs()
-    # As `engine.draw.picture.drawing_step`, for a base that is not opened here.
+    # As `engine.draw.artist.drawing_step`, for a base that is not opened here.
     step = vae_scale(configs) * 2 ** (len(configs["unet"]["block_out_channels"]) - 1)
     order = Order(
         asked.prompt, size_of(asked.size, "--size") if asked.size else (native, native), _seed(asked.seed),
         asked.negative, asked.steps, asked.cfg, sampler_key(asked.sampler),
     )  # fmt: skip
     plot = Plot(
-        order, tuple(axes[place] for place in PLACES if place in axes), checkpoints, asked.weight, base,
-        asked.cell, asked.margin, str(_target(asked.to)),
-    )  # fmt: skip
+        order, axes, checkpoints, asked.weight, base, asked.cell, asked.margin, str(_target(asked.to))
+    )
     return checked(plot, step, has_loras=bool(checkpoints))
 
 
 def _checkpoints(
-    axes: Mapping[str, Axis], there: Sources, *, base_column: bool
-) -> tuple[dict[str, Axis], tuple[Checkpoint, ...]]:
+    axes: tuple[Axis, ...], there: Sources, *, base_column: bool
+) -> tuple[tuple[Axis, ...], tuple[Checkpoint, ...]]:
     """The axes with checkpoints by name, and the checkpoints that are drawn."""
-    settled = dict(axes)
-    place = next((place for place, axis in axes.items() if axis.kind == "epoch"), None)
-    if place is None or not there.checkpoints:
+    epochs = next((axis for axis in axes if axis.kind == "epoch"), None)
+    if epochs is None or not there.checkpoints:
         if len(there.checkpoints) > 1:
             raise LorasmithError(
                 f"{len(there.checkpoints)} checkpoints are named and no axis shows them: add --x epoch, or name one "
                 "file with --lora."
             )
-        return settled, there.checkpoints
-    settled[place] = chosen(axes[place], there.checkpoints, base=base_column, where=f"--{place} epoch")
-    names = set(settled[place].values) - {BASE}
+        return axes, there.checkpoints
+    settled = chosen(epochs, there.checkpoints, base=base_column)
+    names = set(settled.values) - {BASE}
     if not names:
-        raise LorasmithError(f"--{place} epoch names the untouched base alone: name a checkpoint too.")
-    return settled, tuple(one for one in there.checkpoints if one.name in names)
+        raise LorasmithError(f"--{epochs.place} epoch names the untouched base alone: name a checkpoint too.")
+    drawn = tuple(one for one in there.checkpoints if one.name in names)
+    return tuple(settled if axis is epochs else axis for axis in axes), drawn
 
 
 def _base(asked: str, there: Sources) -> BaseChoice:

@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plot:
-    """Everything that a plot is drawn by. `axes` are X, Y and Z, as many as there are.
+    """Everything that a plot is drawn by.
 
     `order` holds what no axis varies. `cell` is the longest side of a cell in the grid, 0 as drawn; `margin` the
     pixels between cells, None for what suits their size. `to` is where the grid goes beside the run folder.
@@ -62,8 +62,8 @@ class Plot:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Columns, rows, sub-grids."""
-        lengths = [len(axis.values) for axis in self.axes] + [1, 1, 1]
-        return lengths[0], lengths[1], lengths[2]
+        lengths = {axis.place: len(axis.values) for axis in self.axes}
+        return lengths.get("x", 1), lengths.get("y", 1), lengths.get("z", 1)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -74,7 +74,8 @@ class Plot:
         columns, rows, sub_grids = self.shape
         default = self.checkpoints[0].name if self.checkpoints else BASE
         for z, y, x in product(range(sub_grids), range(rows), range(columns)):
-            at = dict(zip(self.axes, (x, y, z), strict=False))
+            indices = {"x": x, "y": y, "z": z}
+            at = {axis: indices[axis.place] for axis in self.axes}
             said = {axis.kind: axis.values[index] for axis, index in at.items() if axis.kind != "replace"}
             checkpoint = str(said.get("epoch", default))
             weight = float(said.get("weight", self.weight))  # type: ignore[arg-type]
@@ -84,17 +85,23 @@ class Plot:
                 order = _worded(order, axis, axis.values[index])
             yield Cell((x, y, z), checkpoint, weight, order)
 
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """The sizes that its pictures are drawn in."""
+        axis = self.axis("size")
+        return (self.order.size,) if axis is None else axis.values  # type: ignore[return-value]
+
     def axis(self, kind: AxisKind) -> Axis | None:
         return next((axis for axis in self.axes if axis.kind == kind), None)
 
     def checkpoint(self, name: str) -> Checkpoint:
         return next(one for one in self.checkpoints if one.name == name)
 
-    def labels(self, index: int) -> list[str]:
-        """What stands beside the values of the index-th axis; nothing where there is no such axis."""
-        if index >= len(self.axes):
+    def labels(self, place: str) -> list[str]:
+        """What stands beside the values of an axis; one empty text where there is no such axis."""
+        axis = next((axis for axis in self.axes if axis.place == place), None)
+        if axis is None:
             return [""]
-        axis = self.axes[index]
         if axis.kind == "epoch":
             return [str(value) or "no LoRA" for value in axis.values]
         return [label(axis.kind, value) for value in axis.values]
@@ -107,8 +114,8 @@ class Plot:
 
     def called(self, cell: Cell) -> str:
         """A cell as people name it: `epoch 3, weight 0.8`."""
-        labels = [self.labels(index)[cell.place[index]] for index in range(len(self.axes))]
-        return ", ".join(shown(text[:60]) for text in labels)
+        labels = [self.labels(place)[index] for place, index in zip(PLACES, cell.place, strict=True)]
+        return ", ".join(shown(text[:60]) for text in labels if text)
 
 
 _OF_AN_ORDER: tuple[AxisKind, ...] = ("prompt", "seed", "cfg", "steps", "sampler", "size")
@@ -140,28 +147,31 @@ def _worded(order: Order, axis: Axis, value: Value) -> Order:
 
 def checked(plot: Plot, step: int, *, has_loras: bool) -> Plot:
     """The plot, if it can be drawn on a base whose sides are multiples of `step`. LorasmithError in one sentence."""
+    # Of replacements there may be two, of different texts.
     kinds = [(axis.kind, axis.values[0] if axis.kind == "replace" else "") for axis in plot.axes]
-    for index, kind in enumerate(kinds):
-        if kind in kinds[:index]:
+    for axis, kind in zip(plot.axes, kinds, strict=True):
+        first = plot.axes[kinds.index(kind)]
+        if first is not axis:
             raise LorasmithError(
-                f"Both --{PLACES[kinds.index(kind)]} and --{PLACES[index]} are {kind[0]}, so one would undo the other: "
-                "name another kind for one of them."
+                f"Both --{first.place} and --{axis.place} are {axis.kind}, so one would undo the other: name another "
+                "kind for one of them."
             )
     if not has_loras and any(axis.kind in {"epoch", "weight"} for axis in plot.axes):
         wanted = next(axis.kind for axis in plot.axes if axis.kind in {"epoch", "weight"})
         raise LorasmithError(f"An axis of {wanted} needs LoRAs: add --lora with a run, a folder of LoRAs or a file.")
-    for width, height in dict.fromkeys(cell.order.size for cell in plot.cells):
+    for width, height in plot.sizes:
         if width % step or height % step or width < step or height < step:
             raise LorasmithError(
                 f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}."
             )
     _check_grid(plot)
+    assert plot.cells  # says what search and replace does not find
     return plot
 
 
 def _check_grid(plot: Plot) -> None:
     columns, rows, sub_grids = plot.shape
-    widest, tallest = (max(shown_size(cell.order.size, plot)[side] for cell in plot.cells) for side in (0, 1))
+    widest, tallest = (max(shown_size(size, plot)[side] for size in plot.sizes) for side in (0, 1))
     pixels = columns * rows * sub_grids * widest * tallest / 1e6
     if pixels > MOST_MEGAPIXELS:
         cell = int(max(widest, tallest) * (MOST_MEGAPIXELS / pixels) ** 0.5 * 0.95) // 32 * 32
@@ -179,7 +189,7 @@ def shown_size(size: tuple[int, int], plot: Plot) -> tuple[int, int]:
     if plot.cell and side > plot.cell:
         return max(1, round(width * plot.cell / side)), max(1, round(height * plot.cell / side))
     # One factor for the whole plot, so that its sizes can be compared.
-    factor = max(1, SHOWN_SIDE // max(max(cell.order.size) for cell in plot.cells))
+    factor = max(1, SHOWN_SIDE // max(map(max, plot.sizes)))
     return width * factor, height * factor
 
 
@@ -207,7 +217,7 @@ def job_text(plot: Plot) -> str:
     document["base"] = asdict(plot.base)
     axes, checkpoints = tomlkit.aot(), tomlkit.aot()
     for axis in plot.axes:
-        axes.append(tomlkit.item({"kind": axis.kind, "values": _plain(axis.values)}))
+        axes.append(tomlkit.item({"place": axis.place, "kind": axis.kind, "values": _plain(axis.values)}))
     for one in plot.checkpoints:
         table = {"name": one.name, "file": str(one.file), "stamp": one.stamp}
         checkpoints.append(tomlkit.item(table | ({} if one.epoch is None else {"epoch": one.epoch})))
@@ -224,7 +234,7 @@ def read_plot(path: Path) -> Plot:
         said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
         drawing = said["drawing"]
         order = Order(**drawing | {"size": _pair(drawing["size"])})
-        axes = tuple(Axis(axis["kind"], _values(axis["values"])) for axis in said.get("axes", []))
+        axes = tuple(Axis(axis["kind"], _values(axis["values"]), axis["place"]) for axis in said.get("axes", []))
         checkpoints = tuple(
             Checkpoint(one["name"], Path(one["file"]), one.get("epoch"), one["stamp"])
             for one in said.get("checkpoints", [])

@@ -62,7 +62,7 @@ def sources(places: Sequence[str]) -> Sources:
     return Sources(tuple(_named(files)), run if len(places) == 1 else None)
 
 
-def chosen(axis: Axis, there: Sequence[Checkpoint], *, base: bool, where: str = "--x epoch") -> Axis:
+def chosen(axis: Axis, there: Sequence[Checkpoint], *, base: bool) -> Axis:
     """The epoch axis with its values made names of checkpoints; `base` puts the untouched base in front.
 
     A number means the epoch of that number, or of files without numbers the position from 1; `all` leaves out what
@@ -75,8 +75,8 @@ def chosen(axis: Axis, there: Sequence[Checkpoint], *, base: bool, where: str = 
         elif value in {"base", 0}:
             names.append(BASE)
         else:
-            names.append(_found(value, there, where).name)
-    return Axis("epoch", tuple(dict.fromkeys(names)))
+            names.append(_found(value, there, f"--{axis.place} epoch").name)
+    return replace(axis, values=tuple(dict.fromkeys(names)))
 
 
 def stamp_of(file: Path) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from engine.draw.order import lora_tag
 from engine.draw.plot_axes import Axis
-from engine.draw.plot_settings import PLACES, Cell, Plot
+from engine.draw.plot_settings import Cell, Plot
 from engine.draw.plot_sources import BASE
 from engine.draw.samplers import SAMPLERS
 
@@ -25,9 +25,9 @@ def grid_parameters(plot: Plot, of_cell: Callable[[Cell], str]) -> str:
     """
     first = next((cell for cell in plot.cells if cell.model[0] != BASE), plot.cells[0])
     said: dict[str, str] = {"Script": "X/Y/Z plot"}
-    for index, axis in enumerate(plot.axes):
+    for axis in plot.axes:
         kind, values = _as_a1111(plot, axis, first)
-        place = PLACES[index].upper()
+        place = axis.place.upper()
         said |= {f"{place} Type": kind, f"{place} Values": ", ".join(map(_value, values))}
         if axis.kind == "epoch" and BASE in axis.values:
             said[f"{place} begins with"] = "no LoRA" if axis.values[0] == BASE else "a LoRA; no LoRA among its values"

@@ -23,7 +23,7 @@ from engine.errors import LorasmithError
         ("weight: 0.4-1.0 (+0.25)", (0.4, 0.65, 0.9)),  # never beyond the end
         ("weight: -1-1 (+0.5)", (-1, -0.5, 0, 0.5, 1)),
         ("steps: 5-3", (5, 4, 3)),
-        ("steps: 3 – 5", (3, 4, 5)),  # noqa: RUF001 - as text programs write it
+        ("steps: 3 – 5", (3, 4, 5)),
         ("cfg: 7 - 7 [1]", (7,)),
         ("steps: 20, 20, 30", (20, 30)),
         ("CFG scale: 4.5,7", (4.5, 7)),

@@ -71,10 +71,10 @@ def _tell(wanted: Plot) -> None:
     columns, rows, sub_grids = wanted.shape
     grids = f" in {sub_grids} grids" if sub_grids > 1 else ""
     say(f"{count(len(wanted.cells), 'cell')}: {columns} x {rows}{grids}.")
-    for index, axis in enumerate(wanted.axes):
-        values = [shown(text[:60]) for text in wanted.labels(index)]
+    for axis in wanted.axes:
+        values = [shown(text[:60]) for text in wanted.labels(axis.place)]
         more = f" and {len(values) - 12} more" if len(values) > 12 else ""
-        say(f"{PLACES[index].upper()}  {axis.kind:<8} {'; '.join(values[:12])}{more}", indent=2, hang=14)
+        say(f"{axis.place.upper()}  {axis.kind:<8} {'; '.join(values[:12])}{more}", indent=2, hang=14)
 
 
 def _start(asked: Namespace, run: RunFolder) -> int:
