@@ -28,7 +28,7 @@ class Sampler:
 
     solver: str
     schedule: str
-    scheduler: str  # the class in diffusers
+    scheduler: str  # the class, in diffusers or in `dpmpp_sde`
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,6 +52,8 @@ SAMPLERS: Mapping[str, Sampler] = {
     "dpmpp_2m_sde_exponential": Sampler(
         "DPM++ 2M SDE", "Exponential", "DPMSolverMultistepScheduler", _SDE | _EXPONENTIAL
     ),
+    "dpmpp_sde": Sampler("DPM++ SDE", "Uniform", "DpmppSdeScheduler"),
+    "dpmpp_sde_karras": Sampler("DPM++ SDE", "Karras", "DpmppSdeScheduler", _KARRAS),
     "ddim": Sampler("DDIM", "Automatic", "DDIMScheduler", _DDIM),
     "unipc": Sampler("UniPC", "Automatic", "UniPCMultistepScheduler"),
     "heun": Sampler("Heun", "Automatic", "HeunDiscreteScheduler"),
@@ -65,7 +67,9 @@ SAMPLERS: Mapping[str, Sampler] = {
 
 # These ask the UNet twice a step. They also have no zero terminal SNR of their own; they work all noise levels out
 # from `alphas_cumprod`.
-_SECOND_ORDER = {"HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"}
+_SECOND_ORDER = {
+    "HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler", "DpmppSdeScheduler",
+}  # fmt: skip
 _LEAST_SIGNAL = 2**-24  # what diffusers leaves at the last timestep, where a signal of zero is an infinite noise level
 
 
@@ -86,7 +90,10 @@ def build_scheduler(base: Base, key: str) -> Any:
     """A scheduler with the base's noise schedule; zero terminal SNR starts at the last timestep, as it must."""
     import diffusers
 
+    from engine.draw import dpmpp_sde
+
     sampler = SAMPLERS[key]
+    kind = getattr(dpmpp_sde if sampler.scheduler == "DpmppSdeScheduler" else diffusers, sampler.scheduler)
     options = {
         **base.noise_schedule(),
         "prediction_type": base.prediction_type,
@@ -96,7 +103,7 @@ def build_scheduler(base: Base, key: str) -> Any:
     }
     if sampler.scheduler not in _SECOND_ORDER:
         options["rescale_betas_zero_snr"] = base.zero_terminal_snr
-    scheduler = getattr(diffusers, sampler.scheduler)(**options)
+    scheduler = kind(**options)
     if base.zero_terminal_snr and sampler.scheduler in _SECOND_ORDER:
         signal = base.train_scheduler().alphas_cumprod.clone()
         signal[-1] = _LEAST_SIGNAL

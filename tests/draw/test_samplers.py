@@ -12,7 +12,7 @@ from engine.base.load import open_base
 from engine.draw.order import SAMPLERS as TITLES
 from engine.draw.order import Order, parameters
 from engine.draw.samplers import SAMPLERS, sampler_key
-from engine.draw.sampling import Begun, Drawing, Prompt, draw_latents, schedule_length, starting_noise
+from engine.draw.sampling import Begun, Drawing, Prompt, draw_latents, schedule_length, starting_noise, step_generator
 from engine.errors import LorasmithError
 
 MEAN, SPREAD = 0.7, 0.5
@@ -60,7 +60,7 @@ def test_every_sampler_draws_the_distribution_its_model_knows(tiny_base, key, pr
     assert float(latents.std()) == pytest.approx(SPREAD, abs=0.06)
     start = starting_noise(Drawing((256, 256), 50, 1.0, 3), 4, 8)
     follows = float(torch.corrcoef(torch.stack([start.flatten(), latents.float().flatten()]))[0, 1])
-    fresh = SAMPLERS[key].solver in ("Euler a", "DPM2 a", "DPM++ 2M SDE")
+    fresh = SAMPLERS[key].solver in ("Euler a", "DPM2 a", "DPM++ 2M SDE", "DPM++ SDE")
     assert follows < 0.7 if fresh else follows > 0.999
 
 
@@ -131,6 +131,43 @@ def test_every_sampler_goes_on_from_a_picture(tiny_base, key):
     assert float(latents.std()) == pytest.approx(SPREAD, abs=0.06)
     likeness = float(torch.corrcoef(torch.stack([picture.flatten(), latents.float().flatten()]))[0, 1])
     assert 0.05 < likeness < 0.95
+
+
+def test_dpmpp_sde_is_its_published_step(tiny_base):
+    base = open_base(tiny_base)
+    latents, unet = drawn(base, "dpmpp_sde_karras", 6)
+    sigmas = [*numpy.exp(numpy.interp(unet.asked[::2], range(1000), unet.logs)), 0.0]
+    fresh = step_generator(3)
+    start = starting_noise(Drawing((256, 256), 6, 1.0, 3), 4, 8).double()
+    x = start * base_sigma(base)
+
+    def picture(x, sigma):
+        signal = 1 / (1 + sigma**2)
+        shrunk = signal**0.5 * SPREAD**2 / (signal * SPREAD**2 + 1 - signal)
+        return MEAN + shrunk * (signal**0.5 * x - signal**0.5 * MEAN)
+
+    def stepped(x, denoised, sigma, to, noise):
+        up = min(to, (to**2 * (sigma**2 - to**2) / sigma**2) ** 0.5)
+        time, below = -numpy.log(sigma), -numpy.log((to**2 - up**2) ** 0.5)
+        return numpy.exp(time - below) * x - numpy.expm1(time - below) * denoised + up * noise
+
+    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+        denoised = picture(x, sigma)
+        if not following:
+            x = denoised
+            continue
+        middle = (sigma * following) ** 0.5
+        half, rest = (torch.randn(x.shape, generator=fresh).double() for _ in range(2))
+        there = stepped(x, denoised, sigma, middle, half)
+        whole = ((sigma - middle) ** 0.5 * half + (middle - following) ** 0.5 * rest) / (sigma - following) ** 0.5
+        x = stepped(x, picture(there, middle), sigma, following, whole)
+    assert torch.allclose(latents.double(), x, atol=0.02), (latents - x).abs().max()
+
+
+def base_sigma(base):
+    scheduler = base.scheduler("dpmpp_sde_karras")
+    scheduler.set_timesteps(6)
+    return float(scheduler.init_noise_sigma)
 
 
 def test_neighbouring_seeds_share_no_noise(tiny_base):
