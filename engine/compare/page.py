@@ -144,7 +144,7 @@ def _image(path: Path, side: int, former: Mapping[str, Any] | None) -> dict[str,
     larger = max(small.size) > side
     small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     packed = io.BytesIO()
-    small.save(packed, "WEBP", quality=90 if max(small.size) <= 160 else 80, method=4)
+    small.save(packed, "WEBP", quality=90 if max(small.size) <= 160 else 80, method=2)
     source = "data:image/webp;base64," + base64.b64encode(packed.getvalue()).decode()
     return {"src": source, "width": small.width, "height": small.height, "stamp": stamp, "larger": larger}
 
