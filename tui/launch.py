@@ -191,6 +191,10 @@ def _say_farewell(run: RunFolder) -> None:
 
     summary = read_summary(run)
     describe(run, summary)
+    if summary.kind == "compare":
+        from tui.compare.farewell import say_choice
+
+        say_choice(run)
     if summary.alive:
         say(f"It goes on without this terminal; `lorasmith` or `lorasmith watch {typed(run)}` returns to it.", indent=2)
     elif run.checkpoints.is_dir() and any(run.checkpoints.glob("*.safetensors")):

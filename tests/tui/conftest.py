@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,3 +161,33 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < end, "what was waited for did not happen"
         time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def comparison_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The runs folder of a painted comparison of this kind (a function of `comparison`), made once for all tests."""
+    made: dict[str, Path] = {}
+
+    def store(kind: str) -> Path:
+        if kind not in made:
+            import comparison
+
+            place = tmp_path_factory.mktemp(kind)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("LORASMITH_HOME", str(place))
+                getattr(comparison, kind)("fox")
+            made[kind] = place / "runs"
+        return made[kind]
+
+    return store
+
+
+@pytest.fixture
+def comparison_run(comparison_store: Callable[[str], Path], own_home: Path) -> Callable[..., RunFolder]:
+    """Puts a comparison of this kind, `fox-compare`, and its training `fox` into this test's home."""
+
+    def put(kind: str = "finished") -> RunFolder:
+        shutil.copytree(comparison_store(kind), own_home / "runs", symlinks=True)
+        return RunFolder(own_home / "runs" / "fox-compare")
+
+    return put

@@ -100,8 +100,8 @@ def marks_of(seen: Compared) -> list[Mark]:
         if not seen.stands_apart(row.at) and row.at != seen.weight:
             continue
         rank, word, ink = _role(seen, row)
-        several = len({one.checkpoint for one in seen.report.points}) > 2
-        number = "" if row.at == BASE else str(row.checkpoint) if several else f"{row.weight:g}"
+        other = row.weight != 1.0 and row.at != seen.weight
+        number = "" if row.at == BASE else f"@{row.weight:g}" if other else str(row.checkpoint)
         found.append((rank, Mark(row.fidelity, row.flexibility, f"({number})" if _is_out(row) else number, word, ink)))
     return [mark for _, mark in sorted(found, key=lambda one: one[0])]
 
@@ -176,10 +176,16 @@ def _put_word(
     if before >= 0 and _free(taken, before, first - 1, y):
         _write(canvas, taken, before, y, cells([(mark.word, mark.ink), (" → ", "muted")], 3 + wide))
         return
+    middle = (first + end - 1) // 2
     for line, sign in ((y + 1, "↑"), (y - 1, "↓")):
-        middle = (first + end - 1) // 2
-        if 0 <= line < lines and middle + 2 + wide <= columns and _free(taken, middle, middle + 2 + wide, line):
+        right, left = middle + 2 + wide, middle - 1 - wide
+        if not 0 <= line < lines:
+            continue
+        if right <= columns and _free(taken, middle, right, line):
             _write(canvas, taken, middle, line, cells([(f"{sign} ", "muted"), (mark.word, mark.ink)], 2 + wide))
+            return
+        if left >= 0 and _free(taken, left, middle + 1, line):
+            _write(canvas, taken, left, line, cells([(mark.word, mark.ink), (f" {sign}", "muted")], 2 + wide))
             return
 
 

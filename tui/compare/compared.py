@@ -169,3 +169,10 @@ def why_ruled_out(row: PointRow) -> str:
     """Everything that speaks against a point, "" where nothing does."""
     gates = [GATES.get(gate, shown(gate)) for gate in row.ruled_out if gate != "broken" or not row.broken]
     return "; ".join([*gates, *([shown(row.broken).rstrip(".")] if row.broken else [])])
+
+
+def fetch_line(file: Path) -> str:
+    """The `scp` line for a LoRA and what lies beside it."""
+    from tui.commands.export import fetch_command
+
+    return fetch_command(file.with_name(f"{file.name.removesuffix('.safetensors')}.*"))

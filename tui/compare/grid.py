@@ -227,8 +227,8 @@ class Grid(PictureBoard, can_focus=True):
         for one in dict.fromkeys(point for point in wanted if point is not None):
             path = self.seen.picture(one, slot)
             fixed = self.seen.picture(one, slot, hires=True) if self.hires else None
-            words = self.seen.name(one) + (", the choice" if one == self.seen.choice else "")
-            words += " with the high-res fix" if fixed is not None else ""
+            mine = ", the choice" if one == self.seen.choice else ""
+            words = self.seen.name(one) + (", high-res" if fixed is not None else mine)
             ink = "good" if one == self.seen.choice else "strong" if one == at else "muted"
             mark = "▸ " if one == at and self.level == BESIDE else ""
             found.append(Framed(fixed or path, [(mark, "accent"), (words, ink)]))
@@ -248,6 +248,7 @@ class Grid(PictureBoard, can_focus=True):
         self.across = max(0, min(self.across + across, len(self.points) - 1))
         self.down = max(0, min(self.down + down, len(self.slots) - 1))
         self.redraw()
+        self.screen.refresh_bindings()
 
     def action_page(self, across: int, down: int) -> None:
         _, columns, rows = self._shape(*self.size)

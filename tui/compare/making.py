@@ -19,9 +19,8 @@ from textual.widgets import Input
 from engine.compare.report import At
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, home
-from tui.commands.export import fetch_command
 from tui.compare.asking import ask_engine
-from tui.compare.compared import Compared
+from tui.compare.compared import Compared, fetch_line
 from tui.steps.form import FormField, Line, PathField, Said
 from tui.text import home_path
 
@@ -216,11 +215,6 @@ class Written(ModalScreen[None]):
             ("", ""),
             ("The line is printed again when you leave lorasmith, to be copied. enter goes back.", "muted"),
         )  # fmt: skip
-
-
-def fetch_line(file: Path) -> str:
-    """The `scp` line for the LoRA and what lies beside it."""
-    return fetch_command(file.with_name(f"{file.name.removesuffix('.safetensors')}.*"))
 
 
 def name_for(seen: Compared, at: At) -> str:

@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual import work
 from textual.app import ComposeResult
@@ -15,25 +14,25 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.worker import get_current_worker
 
-from engine.compare.report import At, PictureRow, Report, read_report, report_path
+from engine.compare.report import At, PictureRow, Report, read_report
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder
 from tui.compare.asking import ask_engine
 from tui.compare.boards import Dial, Result, place_of
 from tui.compare.compared import Compared, headline, typed
+from tui.compare.following import Looked, Looker, how_it_stands
 from tui.compare.grid import BESIDE, GRID, Grid, GridView
 from tui.compare.sentences import ChoiceView, Evidence
 from tui.compare.sheets import PictureBoard
 from tui.compare.table import TableView
 from tui.compare.vote import VoteView
 from tui.screen import HouseScreen
-from tui.text import count, home_path
+from tui.text import count
 from tui.watch.boards import Progress, Title, Views, Words
-from tui.watch.story import Follower, Seen
+from tui.watch.story import Seen
 
 CHOICE, TABLE, PICTURES, VOTE = range(4)
 _AT_ONCE = 2_000_000  # bytes of report that are read in some tens of milliseconds
-PAGE = "page.html"
 _VIEWS = ("ChoiceView", "TableView", "GridView", "VoteView")
 
 
@@ -64,7 +63,7 @@ class CompareScreen(HouseScreen):
     DEFAULT_CSS = """
     CompareScreen Progress { display: none; }
     CompareScreen.-alive Progress { display: block; }
-    CompareScreen #said { height: 1; }
+    CompareScreen #said { height: auto; min-height: 1; max-height: 4; }
     CompareScreen .view { display: none; height: 1fr; }
     CompareScreen .view.-open { display: block; }
     CompareScreen ChoiceView.-open { layout: horizontal; }
@@ -74,16 +73,10 @@ class CompareScreen(HouseScreen):
     """
 
     @dataclass
-    class Looked(Message):
-        """Posted by the thread that follows the comparison's files; what is None has not changed."""
+    class Told(Message):
+        """Posted by the thread that follows the comparison's files."""
 
-        report: Report | None = None
-        trouble: str = ""
-        seen: Seen | None = None
-        newest: PictureRow | None = None
-
-        def can_replace(self, message: Message) -> bool:
-            return False
+        looked: Looked
 
     @dataclass
     class Answered(Message):
@@ -98,7 +91,7 @@ class CompareScreen(HouseScreen):
         super().__init__()
         self.run = run
         self.look_seconds = look_seconds
-        self.follower = Follower(run)
+        self.looker = Looker(run)
         self.job: Seen | None = None
         self.seen: Compared | None = None
         self.newest: PictureRow | None = None
@@ -106,7 +99,6 @@ class CompareScreen(HouseScreen):
         self.trouble = ""
         self.view = CHOICE
         self._lean: float | None = None  # where the dial was put, until the report says so too
-        self._stamp: tuple[int, int] | None = None
         self._asked: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._leave = threading.Event()
 
@@ -125,10 +117,10 @@ class CompareScreen(HouseScreen):
 
     def on_mount(self) -> None:
         # What is short is read here, so that the first thing painted is the whole screen.
-        if _size(self.run) < _AT_ONCE:
-            looked = self._look()
+        if self.looker.size < _AT_ONCE:
+            looked = self.looker.look()
             if looked is not None:
-                self.on_compare_screen_looked(looked)
+                self._hear(looked)
         self.query_one(ChoiceView).focus_first()
         self._follow()
         self._answer()
@@ -139,40 +131,30 @@ class CompareScreen(HouseScreen):
 
     # Following the comparison.
 
-    def _look(self) -> Looked | None:
-        """What has changed since the last look; None where nothing has."""
-        looked = self.Looked(seen=self.follower.look())
-        stamp = _stamp(self.run)
-        if stamp != self._stamp or (stamp is None and not self.trouble):
-            self._stamp = stamp
-            try:
-                looked.report = read_report(self.run.compare)
-                if looked.report.state == "drawing":
-                    looked.newest = newest_of(self.run.compare, looked.report)
-            except LorasmithError as error:
-                looked.trouble = shown(error) if stamp is not None else _not_yet(looked.seen)
-        return looked if looked.report is not None or looked.trouble or looked.seen is not None else None
-
     @work(thread=True, exclusive=True, group="follow")
     def _follow(self) -> None:
         worker = get_current_worker()
         while not worker.is_cancelled:
             if not self.run.path.is_dir():
-                self.post_message(self.Looked(trouble=f"The folder of {shown(self.run.name)} was moved or deleted."))
+                gone = f"The folder of {shown(self.run.name)} was moved or deleted."
+                self.post_message(self.Told(Looked(trouble=gone)))
                 return
-            looked = self._look()
+            looked = self.looker.look()
             if looked is not None:
-                self.post_message(looked)
+                self.post_message(self.Told(looked))
             if self._leave.wait(self.look_seconds):
                 return
 
-    def on_compare_screen_looked(self, message: Looked) -> None:
-        self.job = message.seen or self.job
-        self.trouble = message.trouble if message.report is None and message.trouble else (
-            "" if message.report is not None else self.trouble)  # fmt: skip
-        if message.report is not None:
-            self.newest = message.newest
-            self._take(message.report)
+    def on_compare_screen_told(self, message: Told) -> None:
+        self._hear(message.looked)
+
+    def _hear(self, looked: Looked) -> None:
+        self.job = looked.job or self.job
+        if looked.trouble or looked.report is not None:
+            self.trouble = looked.trouble
+        if looked.report is not None:
+            self.newest = looked.newest
+            self._take(looked.report)
         self.draw()
 
     def _take(self, report: Report) -> None:
@@ -198,7 +180,8 @@ class CompareScreen(HouseScreen):
             self.query_one(Result).show(self.seen, hidden=self.view == VOTE and vote.hides)
             self.query_one(Dial).show(self.seen)
         if not self.said_for_now:
-            self.query_one("#said", Words).show(*self._stands())
+            said = how_it_stands(self.run, self.job, self.seen, self.newest, self.trouble)
+            self.query_one("#said", Words).show(*said)
         self.refresh_bindings()
 
     def _draw_view(self, seen: Compared) -> None:
@@ -224,32 +207,6 @@ class CompareScreen(HouseScreen):
         if self.seen is not None and self.seen.report.state == "drawing":
             return "The words come when the first pictures are measured. Until then the grid (3) shows what is there."
         return "Nothing is measured: w, then r goes on drawing, and what is drawn is kept."
-
-    def _stands(self) -> tuple[str, str]:
-        """The one sentence for the line below, and its ink."""
-        if self.trouble:
-            return self.trouble, "bad"
-        report = self.seen.report if self.seen is not None else None
-        if self.job is not None and self.job.summary.alive:
-            return f"{self._drawn_last()}It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
-        status = self.job.summary.status if self.job is not None else ""
-        if status in {"failed", "died"} and self.job is not None:
-            why = shown(self.job.summary.reason or "not said").rstrip(".")
-            return f"It ended early: {why}. What is drawn is kept; w, then r goes on.", "bad"
-        if report is not None and report.chosen is not None:
-            name = self.seen.name((report.chosen.checkpoint, report.chosen.weight)) if self.seen is not None else ""
-            return f"Your LoRA is {name}: {shown(report.chosen.file)}", "good"
-        if status == "stopped" or (report is not None and report.state != "done"):
-            return "It was stopped; what is drawn is kept. w, then r goes on.", "warn"
-        page = self.run.compare / PAGE
-        if report is not None and page.is_file():
-            return f"The same as a page for your browser: {home_path(page)}", "muted"
-        return "", "muted"
-
-    def _drawn_last(self) -> str:
-        if self.newest is None or self.seen is None:
-            return ""
-        return f"Drawn last: {self.seen.name((self.newest.checkpoint, self.newest.weight))}. "
 
     def in_short(self) -> str:
         if self.seen is None:
@@ -426,35 +383,3 @@ class CompareScreen(HouseScreen):
             from tui.compare.making import make
 
             make(self, self.seen, at)
-
-
-def _not_yet(job: Seen | None) -> str:
-    return "Nothing is drawn yet: the report comes with the first pictures." if job is None or job.summary.alive else (
-        "There is no report: w, then r starts the comparison again.")  # fmt: skip
-
-
-def newest_of(folder: Path, report: Report) -> PictureRow | None:
-    """The picture that was drawn last, by the files' own times; None where there is none."""
-
-    def drawn(row: PictureRow) -> float:
-        try:
-            return (folder / row.file).stat().st_mtime
-        except OSError:
-            return 0.0
-
-    return max(report.pictures, key=drawn, default=None)
-
-
-def _stamp(run: RunFolder) -> tuple[int, int] | None:
-    try:
-        facts = report_path(run.compare).stat()
-    except OSError:
-        return None
-    return facts.st_mtime_ns, facts.st_ino
-
-
-def _size(run: RunFolder) -> int:
-    try:
-        return report_path(run.compare).stat().st_size
-    except OSError:
-        return 0

@@ -19,7 +19,7 @@ from tui.compare.chart import BalanceChart
 from tui.compare.compared import BASE, Compared, Slot
 from tui.compare.sheets import Framed, PictureBoard, Rows, beside, exactly, in_a_row
 from tui.text import count
-from tui.widgets.board import Board, Row, spread, wrap
+from tui.widgets.board import Board, Row, wrap
 
 _MOST_WORDS = 4  # lines of a sentence above its pictures
 
@@ -172,8 +172,8 @@ class Evidence(PictureBoard, can_focus=True):
         page = self.cells[first : first + many]
         here = self.cells[self.at]
         place = f"{self.at + 1} of {len(self.cells)}"
-        prompt = shown(self.seen.prompt(here.prompt).drawn or here.prompt)
-        yield spread([(f" {prompt}", "")], [(f"{place} ", "muted")], width)
+        prompt = exactly([(shown(self.seen.prompt(here.prompt).drawn or here.prompt), "")], width - len(place) - 3)
+        yield [(" ", ""), *prompt, (f" {place} ", "muted")]
         size = Size(min(2 * side, width), side)
         yield from self._pairs(page, first, size)
 

@@ -27,7 +27,7 @@ _HELP = (
     "the pictures of a prompt differ; own - does not copy the training pictures; class - leaves the class word alone. "
     "Each is against the untouched base's 100."
 )
-_LEGEND = "Of 100: prompt followed, style taken on, varied, own pictures, class word kept."
+_LEGEND = "Of 100: prompt followed, style taken on, varied, own pictures, class kept."
 SORTS = ("epoch", "balance", "fidelity", "flexibility")
 
 
@@ -130,6 +130,7 @@ class TableView(Vertical):
     def on_listing_moved(self, message: Listing.Moved) -> None:
         message.stop()
         self._tell()
+        self.screen.refresh_bindings()
 
     def _tell(self) -> None:
         about = self.query_one(About)
