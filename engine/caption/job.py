@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 
@@ -40,10 +41,12 @@ def run(job: Job, opened: Callable[[CaptionPlan], Captioner] | None = None) -> N
     work = _Work(job, plan, captions, todo)
     if todo:
         check_writable(captions)
-        captioner = opened(plan) if opened else open_captioner(plan, _download(job, plan))
-        if plan.instruction and not captioner.instructed and not plan.instruction.startswith("<"):
-            job.warn(f"{captioner.name} takes no instruction, so what you gave is not used: a chat model would.")
-        with begin(captions.root, f"captions by {captioner.name}", run=str(job.folder.path)) as journal:
+        by = Path(plan.captioner).name if Path(plan.captioner).is_dir() else plan.captioner
+        # Held from here on: a second job on the folder is refused before it has loaded a model.
+        with begin(captions.root, f"captions by {by}", run=str(job.folder.path)) as journal:
+            captioner = opened(plan) if opened else open_captioner(plan, _download(job, plan))
+            if plan.instruction and not captioner.instructed and not plan.instruction.startswith("<"):
+                job.warn(f"{captioner.name} takes no instruction, so what you gave is not used: a chat model would.")
             _caption_all(work, captioner, journal)
     job.stage(STAGE, work.done, len(todo))
     job.event("captioned", written=work.written, kept=kept, skipped=work.skipped, folder=str(captions.root))

@@ -134,7 +134,8 @@ def begin(root: Path, what: str, *, run: str = "") -> Iterator[Journal]:
     try:
         yield journal
     finally:
-        if os.fstat(handle).st_nlink and not _entries(operation.path):
+        # The lines come first: of captions that a full disk refused there may be lines, and nothing to take back.
+        if os.fstat(handle).st_nlink and not _there(root, _entries(operation.path)):
             operation.path.unlink(missing_ok=True)
         os.close(handle)
 

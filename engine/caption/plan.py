@@ -12,6 +12,8 @@ from typing import Any
 from engine.caption.journal import CaptionError
 from engine.errors import shown
 from engine.plan import KINDS
+from engine.runs.folder import RunFolder, list_runs
+from engine.runs.lock import lock_holder
 
 DEFAULT = "blip"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -145,3 +147,16 @@ def check_captioner(name: str) -> None:
 def known(name: str) -> KnownCaptioner | None:
     """The captioner of this short name, or of this hub name."""
     return next((one for one in KNOWN if name and name in {one.name, one.model}), None)
+
+
+def running_on(root: Path) -> RunFolder | None:
+    """The run that is captioning this folder at this moment, if one is; `root` is as a plan's `folder`."""
+    for run in list_runs():
+        if run.kind != "caption" or lock_holder(run) is None:
+            continue
+        try:
+            if Path(read_caption_plan(run.job).folder).resolve() == root.resolve():
+                return run
+        except CaptionError:
+            continue  # written by another version, or by hand: what it is at is not known
+    return None

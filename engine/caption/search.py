@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -14,8 +14,8 @@ from engine.caption.front import carries
 from engine.caption.store import Entry
 from engine.caption.tokens import LIMIT, count_tokens
 
-Problem = Literal["missing", "empty", "duplicate", "long", "trigger"]
-PROBLEMS: tuple[Problem, ...] = ("missing", "empty", "duplicate", "long", "trigger")
+Problem = Literal["missing", "empty", "encoding", "duplicate", "long", "trigger"]
+PROBLEMS: tuple[Problem, ...] = ("missing", "empty", "encoding", "duplicate", "long", "trigger")
 
 _SEPARATORS = re.compile(r"[,.;:!?()\[\]\"“”、，。；]+")
 _LONGEST = 4  # words of a phrase that is counted
@@ -54,15 +54,10 @@ def phrase_frequencies(texts: Iterable[str], most: int = 40) -> list[Phrase]:
     for text in said:
         counts.update(_runs(text))
     # In every caption of a thousand there are runs that no other has; they say nothing about the set.
-    often = {run: count for run, count in counts.items() if count > 1 or len(said) == 1}
-    for run, count in sorted(often.items(), key=lambda item: -len(item[0])):
-        for part in (run[:-1], run[1:]):
-            if often.get(part) == count:
-                often[part] = -count  # told by the longer one; still passed on to its own parts
-            elif often.get(part) == -abs(count):
-                continue
+    often = {run: count for run, count in counts.items() if (count > 1 or len(said) == 1) and not _dull(run)}
+    told = {part for run, count in often.items() for part in _parts(run) if often.get(part) == count}
     ranked = sorted(
-        ((run, count) for run, count in often.items() if count > 0 and not _dull(run)),
+        ((run, count) for run, count in often.items() if run not in told),
         key=lambda item: (-item[1], -len(item[0]), item[0]),
     )
     return [Phrase(" ".join(run), count, count / len(said)) for run, count in ranked[:most]]
@@ -105,6 +100,7 @@ def find_problems(entries: Sequence[Entry], trigger: str = "") -> list[Finding]:
             why = entry.problems[0] if entry.problems else "the file is empty."
             findings.append(Finding(entry, "empty", f"has no usable caption: {why}"))
             continue
+        findings += [Finding(entry, "encoding", f"was read, but: {why}") for why in entry.problems]
         twins = same[entry.text.casefold()]
         if len(twins) > 1:
             other = next(one for one in twins if one is not entry)
@@ -127,6 +123,13 @@ def _runs(text: str) -> set[tuple[str, ...]]:
         if len(words) > _LONGEST and len(words) <= 2 * _LONGEST:
             runs.add(tuple(words))
     return runs
+
+
+def _parts(run: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Every shorter run that a run holds."""
+    for length in range(1, len(run)):
+        for start in range(len(run) - length + 1):
+            yield run[start : start + length]
 
 
 def _dull(run: tuple[str, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from engine.errors import shown
 Report = Callable[[int, int], None]  # bytes done, bytes in all
 
 TAGGER_FILES = ("model.onnx", "selected_tags.csv")
+_PART = re.compile(r"model-\d+-of-\d+\.safetensors")
 _TEXTS = (".json", ".txt", ".model", ".jinja")
 
 
@@ -88,11 +90,14 @@ def _wanted(name: str, files: Mapping[str, RemoteFile]) -> list[RemoteFile]:
     top = {path: file for path, file in files.items() if "/" not in path}
     if all(path in top for path in TAGGER_FILES):
         return [top[path] for path in reversed(TAGGER_FILES)]
-    weights = [file for path, file in top.items() if path.startswith("model") and path.endswith(".safetensors")]
+    # Some repositories hold the weights twice, whole and in parts, or in 16 bits besides.
+    parts = [file for path, file in top.items() if _PART.fullmatch(path)]
+    weights = [top["model.safetensors"]] if "model.safetensors" in top else parts
     if not weights or "config.json" not in top:
         raise CaptionError(
             f"{shown(name)} on the hub holds no captioner that can be read (config.json and safetensors): "
             "take another."
         )
-    texts = [file for path, file in top.items() if path.endswith(_TEXTS) and path != "config.json"]
+    left = {"config.json"} | ({"model.safetensors.index.json"} if "model.safetensors" in top else set())
+    texts = [file for path, file in top.items() if path.endswith(_TEXTS) and path not in left]
     return [*texts, *weights, top["config.json"]]

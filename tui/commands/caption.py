@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.caption.edit import add_prefix, change_prefix, replace_phrase, strip_prefix
 from engine.caption.journal import CaptionError, undo
-from engine.caption.plan import CaptionPlan, caption_toml, check_captioner, checked
+from engine.caption.plan import CaptionPlan, caption_toml, check_captioner, checked, read_caption_plan, running_on
 from engine.caption.search import (
     PROBLEMS,
     Finding,
@@ -26,7 +26,9 @@ from engine.plan import KINDS
 from engine.runs.events import EventReader
 from engine.runs.folder import RunFolder, create_run
 from tui.arguments import Parser, json_argument, named
+from tui.commands.status import typed
 from tui.commands.train import begin_run
+from tui.follow import Interrupts, follow
 from tui.text import count, home_path, say, say_json, table
 
 _SHOWN = 20  # changed lines in a terminal before it says "and more"
@@ -51,7 +53,7 @@ def captions_arguments(parser: Parser) -> None:
     parser.add_argument("folder", type=named, metavar="FOLDER", help="the pictures")
     parser.add_argument("--find", metavar="WORDS", help="only captions that say this")
     parser.add_argument("--picture", metavar="NAME", help="only pictures of this name, or pattern such as 'beach-*'")
-    parser.add_argument("--problem", metavar="WHAT", help="only: missing, empty, duplicate, long, trigger; or any")
+    parser.add_argument("--problem", metavar="WHAT", help="only: " + ", ".join(PROBLEMS) + "; or any")
     parser.add_argument("--phrases", action="store_true", help="what most captions say")
     parser.add_argument("--prefix", metavar="WORDS", help="put these in front; with --strip, in place of those")
     parser.add_argument("--strip", metavar="WORDS", help="take these off the front")
@@ -81,10 +83,28 @@ def caption(asked: Namespace) -> int:
         folder=str(captions.root), captioner=_absolute(asked.captioner), subject=asked.kind,
         trigger=asked.trigger, class_word=asked.class_word, instruction=asked.instruction, overwrite=asked.overwrite,
     ))  # fmt: skip
+    if (running := running_on(captions.root)) is not None:
+        return _join(running, plan, captions.root, detach=asked.detach)
     run = create_run(_run_name(captions.root), caption_toml(plan), kind="caption")
     code = begin_run(run, "caption", detach=asked.detach)
     if not asked.detach:
         _tell_result(run, captions.root)
+    return code
+
+
+def _join(run: RunFolder, plan: CaptionPlan, root: Path, *, detach: bool) -> int:
+    """Follows the run that is at the same work; CaptionError where it captions these pictures otherwise."""
+    if read_caption_plan(run.job) != plan:
+        raise CaptionError(
+            f"the run {shown(run.name)} is captioning these pictures at this moment in another way: "
+            f"`lorasmith watch {typed(run)}` follows it, `lorasmith stop {typed(run)}` ends it."
+        )
+    say(f"The run {shown(run.name)} is at it.")
+    if detach:
+        return 0
+    with Interrupts() as interrupts:
+        code = follow(run, interrupts)
+    _tell_result(run, root)
     return code
 
 
@@ -105,10 +125,15 @@ def captions(asked: Namespace) -> int:
         say_json([_as_object(entry) for entry in entries])
         return 0
     for entry in entries:
-        say(f"{shown(entry.name)}: {shown(entry.text or '(no caption)')}", hang=2)
+        say(f"{shown(entry.name)}: {shown(entry.text or _without(entry))}", hang=2)
     if not entries:
         say("No caption fits.")
     return 0
+
+
+def _without(entry: Entry) -> str:
+    """Why a picture has no usable caption."""
+    return f"({entry.problems[0].rstrip('.')})" if entry.problems else "(no caption)"
 
 
 def _chosen(asked: Namespace, found: Captions) -> list[Entry]:
@@ -178,7 +203,8 @@ def _edit(asked: Namespace, found: Captions, changes: Sequence[Change]) -> int:
         return 1 if wrote.refused else 0
     for sentence in wrote.refused:
         say(shown(sentence), file=sys.stderr)
-    say(f"{count(wrote.count, 'caption')} written; `lorasmith captions {home_path(found.root)} --undo` takes it back.")
+    back = f"; `lorasmith captions {home_path(found.root)} --undo` takes it back." if wrote.count else "."
+    say(f"{count(wrote.count, 'caption')} written{back}")
     return 1 if wrote.refused else 0
 
 
@@ -247,8 +273,9 @@ def _undo(folder: str) -> int:
         f"{'it was' if done.restored == 1 else 'they were'} before.")  # fmt: skip
     if done.left:
         names = ", ".join(shown(name) for name in done.left[:5]) + (" ..." if len(done.left) > 5 else "")
-        say(f"{count(len(done.left), 'caption was', 'captions were')} changed since, and stay as they are: {names}. "
-            f"What they said before is in {home_path(done.kept_in)}.")  # fmt: skip
+        stay, they = ("stays as it is", "it") if len(done.left) == 1 else ("stay as they are", "they")
+        say(f"{count(len(done.left), 'caption was', 'captions were')} changed since, and {stay}: {names}. "
+            f"What {they} said before is in {home_path(done.kept_in)}.")  # fmt: skip
     return 0
 
 
@@ -265,8 +292,8 @@ def _tell_result(run: RunFolder, root: Path) -> None:
     if numbers["skipped"]:
         parts.append(f"{numbers['skipped']:,} not made, as said above")
     place = home_path(root)
-    say(f"{', '.join(parts)}. Read them with `lorasmith captions {place}`; "
-        f"`lorasmith caption {place} --undo` takes them back.")  # fmt: skip
+    back = f"; `lorasmith caption {place} --undo` takes back what was written" if numbers["written"] else ""
+    say(f"{', '.join(parts)}. `lorasmith captions {place}` shows them{back}.")
 
 
 def _as_object(entry: Entry) -> dict[str, object]:

@@ -80,13 +80,20 @@ def resume(asked: Namespace) -> int:
         say(f"{shown(run.name)} is {summary.status} already: `lorasmith watch {name}` follows it.")
         return 0
     if summary.status == "finished":
-        raise RunError(
-            f"{shown(run.name)} has finished, so there is nothing to resume: its checkpoints are in "
-            f"{shown(run.checkpoints)}; for a longer training raise length.epochs in a plan of its own."
+        checkpoints = (
+            f": its checkpoints are in {shown(run.checkpoints)}; for a longer training raise length.epochs in a plan "
+            "of its own"
         )
+        more = f"{checkpoints}." if run.kind == "train" else "."
+        raise RunError(f"{shown(run.name)} has finished, so there is nothing to resume{more}")
     saved = has_state(run)
     started = start_engine(run, run.kind, processes=processes_of(run))
-    words = "goes on from its last saved state" if saved else "has begun" if summary.status == "new" else "begins again"
+    if summary.status == "new":
+        words = "has begun"
+    elif run.kind != "train":
+        words = "goes on with what is left"  # other jobs keep what is done, and no states
+    else:
+        words = "goes on from its last saved state" if saved else "begins again"
     say(f"{shown(run.name)} {words} (process {started.pid}); `lorasmith watch {name}` follows it.")
     return 0
 
