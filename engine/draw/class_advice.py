@@ -49,18 +49,18 @@ def class_advice(plan: Plan, report: CheckReport, card_name: str | None = None) 
     seconds = drawing_seconds(need.pictures, report.rules.resolution, card_name)
     word = plan.subject.class_prompt.strip() or "the class"
     ways = (
-        WayCost("none", 0, 1.0, None, f'Quickest; "{word}" without the trigger comes to be drawn as yours, soon.'),
+        WayCost("none", 0, 1.0, None, f'Quickest; but soon "{word}" without the trigger is drawn as yours, too.'),
         WayCost(
             "prior", 0, with_prior, None,
             f'No pictures: in each step "{word}" is held to what the base predicts at the same noise.',
         ),
         WayCost(
             "drawn", need.pictures, with_pictures, seconds,
-            f"The base draws {need.pictures:,} pictures of its own {word}, which train beside yours.",
+            f'The base draws {need.pictures:,} pictures of "{word}" as it knows it; they train beside yours.',
         ),
         WayCost(
             "folder", need.pictures, with_pictures, None,
-            f"Photographs of others: {need.pictures:,} that are as good as yours, or a ready-made set.",
+            f'{need.pictures:,} photographs of any "{word}" but yours, as good as yours: your own or a ready-made set.',
         ),
     )  # fmt: skip
     way, why = _choice(plan, items)
@@ -85,6 +85,6 @@ def _choice(plan: Plan, items: int) -> tuple[Way, str]:
         )
     word = subject.class_prompt.strip()
     return "prior", (
-        f'Prior prediction: without it every "{word}" turns into yours within a few epochs; it needs no pictures, '
-        f"keeps the {subject.kind} as near, and makes steps about {1 + PRIOR_COST:.1f} times as long."
+        f'Prior prediction: without it every "{word}" turns into yours within a few epochs. It needs no pictures, '
+        f"yours is learnt as well with it, and a step takes about {1 + PRIOR_COST:.1f} times as long."
     )

@@ -18,11 +18,13 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
-from engine.errors import LorasmithError, shown
+from engine.errors import LorasmithError, RunError, shown
 from engine.files import atomic_path, write_atomic
-from engine.runs.folder import home
+from engine.lookalike.settings import JobKind
+from engine.runs.folder import home, list_runs
+from engine.runs.lock import lock_holder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +134,14 @@ def word_key(word: str) -> str:
 
 
 def forget_banks() -> int:
-    """Deletes every bank, pictures and numbers; how many words' drawings went with it."""
+    """Deletes every bank, pictures and numbers; how many words' drawings went with it.
+
+    RunError where a run is drawing into one; LorasmithError where it cannot be deleted.
+    """
+    at_work = next((run for run in list_runs() if run.kind in get_args(JobKind) and lock_holder(run) is not None), None)
+    if at_work is not None:
+        name = shown(at_work.name)
+        raise RunError(f"{name} is drawing into the bank: `lorasmith stop {name}` first, then forget.")
     root = bank_root()
     if not root.is_dir():
         return 0

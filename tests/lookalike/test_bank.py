@@ -8,30 +8,32 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.errors import PlanError
+from engine.errors import LorasmithError, PlanError
+from engine.lookalike import bank
 from engine.lookalike.bank import Bank, Recipe, bank_root, forget_banks, shots, word_key
 from engine.lookalike.settings import LookalikeJob, job_toml, read_job
 from engine.plan import BaseChoice
+from engine.runs.folder import create_run
 
 RECIPE = Recipe("abc" * 10, ("photo of {}", "a {}"), 64, 20, 5.0)
 
 
 def test_pictures_and_vectors_come_back(own_home: Path):
-    bank = Bank(RECIPE)
-    bank.open("some base")
+    own = Bank(RECIPE)
+    own.open("some base")
     picture = Image.effect_noise((64, 48), 90).convert("RGB")
-    path = bank.keep_picture("cat", 3, picture)
-    assert bank.has_picture("cat", 3) and not bank.has_picture("Cat", 3)
+    path = own.keep_picture("cat", 3, picture)
+    assert own.has_picture("cat", 3) and not own.has_picture("Cat", 3)
     assert Image.open(path).convert("RGB").tobytes() == picture.tobytes()
     vectors = {0: np.array([0.6, 0.8], np.float32), 1000: np.array([1, 0], np.float32)}
-    bank.keep_seen("faces/reader", "cat", (0, 1, 1000, 1001), vectors)
+    own.keep_seen("faces/reader", "cat", (0, 1, 1000, 1001), vectors)
     again = Bank(RECIPE).seen("faces/reader", "cat", (0, 1, 1000))
     assert again is not None and list(again) == [0, 1000]
     assert again[0] == pytest.approx(vectors[0], abs=1e-3)
-    assert bank.seen("faces/reader", "cat", shots(4, 2)) is None, "not all of these were looked at"
-    assert bank.seen("another", "cat", (0,)) is None
+    assert own.seen("faces/reader", "cat", shots(4, 2)) is None, "not all of these were looked at"
+    assert own.seen("another", "cat", (0,)) is None
     assert (own_home / "lookalike").stat().st_mode & 0o777 or True
-    assert bank.folder.stat().st_mode & 0o077 == 0
+    assert own.folder.stat().st_mode & 0o077 == 0
 
 
 def test_a_large_drawing_is_kept_small(own_home: Path):
@@ -40,12 +42,12 @@ def test_a_large_drawing_is_kept_small(own_home: Path):
 
 
 def test_a_damaged_file_counts_as_not_there(own_home: Path):
-    bank = Bank(RECIPE)
-    bank.keep_seen("reader", "cat", (0, 1), {0: np.ones(3, np.float32)})
-    (file,) = bank.folder.glob("read/*/*.npz")
+    own = Bank(RECIPE)
+    own.keep_seen("reader", "cat", (0, 1), {0: np.ones(3, np.float32)})
+    (file,) = own.folder.glob("read/*/*.npz")
     for content in (b"", b"rubbish", file.read_bytes()[:-20]):
         file.write_bytes(content)
-        assert bank.seen("reader", "cat", (0,)) is None
+        assert own.seen("reader", "cat", (0,)) is None
 
 
 def test_another_base_or_recipe_has_another_folder():
@@ -66,9 +68,9 @@ def test_each_template_has_its_own_numbers():
 
 
 def test_forgetting_the_bank_deletes_all_of_it(own_home: Path):
-    bank = Bank(RECIPE)
-    bank.keep_picture("cat", 0, Image.new("RGB", (8, 8)))
-    bank.keep_picture("dog", 0, Image.new("RGB", (8, 8)))
+    own = Bank(RECIPE)
+    own.keep_picture("cat", 0, Image.new("RGB", (8, 8)))
+    own.keep_picture("dog", 0, Image.new("RGB", (8, 8)))
     assert forget_banks() == 2
     assert not bank_root().exists() and forget_banks() == 0
 
@@ -93,3 +95,10 @@ def test_a_job_file_changed_by_hand_is_answered_with_the_key(tmp_path: Path, cha
     path.write_text(text.replace(change, said))
     with pytest.raises(PlanError, match=said.split(" ")[0]):
         read_job(path)
+
+
+def test_a_bank_at_work_is_not_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = create_run("names", 'kind = "bank"\n', kind="bank")
+    monkeypatch.setattr(bank, "lock_holder", lambda one: one == run or None)
+    with pytest.raises(LorasmithError, match="names is drawing into the bank: `lorasmith stop names` first"):
+        forget_banks()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from engine.errors import LorasmithError, PlanError, shown
 from engine.lookalike.bank import forget_banks
@@ -28,6 +30,7 @@ from tui.commands.train import begin_run, run_name
 from tui.follow import Interrupts, follow
 from tui.text import count, home_path, plain, say, say_json, table
 
+R = TypeVar("R", WordResult, MatchResult)
 _PIECES = 6  # tokens shown of a long text
 _JUDGED = {
     "none": "nothing",
@@ -116,15 +119,7 @@ def _pieces(tokens: tuple[Token, ...]) -> str:
 def _draw(asked: Namespace, plan: Plan, path: Path) -> int:
     job = words_job(plan, asked.word, steps=asked.steps, encoder=asked.encoder, faces=asked.faces)
     _tell_readers(asked, job)
-    run, code = _work(asked, job, f"{run_name(plan, path)[:48]}-words")
-    if code or asked.detach:
-        return code
-    result = read_word_result(run)
-    if asked.json:
-        say_json(plain(result) | {"folder": str(run.path)})
-    else:
-        _tell_drawn(run, result)
-    return 0
+    return _work(asked, job, f"{run_name(plan, path)[:48]}-words", read_word_result, _tell_drawn)
 
 
 def _tell_drawn(run: RunFolder, result: WordResult) -> None:
@@ -162,15 +157,7 @@ def _search(asked: Namespace, plan: Plan, path: Path) -> int:
     if needs_permission(plan) and (asked.name or same_run(job) is None):
         job = replace(job, permission=_permission(asked))  # a run of the same search has it already
     _tell_readers(asked, job)
-    run, code = _work(asked, job, f"{run_name(plan, path)[:44]}-lookalike")
-    if code or asked.detach:
-        return code
-    result = read_match_result(run)
-    if asked.json:
-        say_json(plain(result) | {"folder": str(run.path)})
-    else:
-        _tell_matches(run, result)
-    return 0
+    return _work(asked, job, f"{run_name(plan, path)[:44]}-lookalike", read_match_result, _tell_matches)
 
 
 def _permission(asked: Namespace) -> str:
@@ -219,7 +206,22 @@ def _tell_readers(asked: Namespace, job: LookalikeJob) -> None:
         say(licence, file=sys.stderr if asked.json else None)
 
 
-def _work(asked: Namespace, job: LookalikeJob, name: str) -> tuple[RunFolder, int]:
+def _work(
+    asked: Namespace, job: LookalikeJob, name: str, read: Callable[[RunFolder], R], tell: Callable[[RunFolder, R], None]
+) -> int:
+    """Has the job done, here or by the run that did it before, and tells its result."""
+    run, code = _done(asked, job, name)
+    if code or asked.detach:
+        return code
+    result = read(run)
+    if asked.json:
+        say_json(plain(result) | {"folder": str(run.path)})
+    else:
+        tell(run, result)
+    return 0
+
+
+def _done(asked: Namespace, job: LookalikeJob, name: str) -> tuple[RunFolder, int]:
     """Starts the job, or takes up the run that already does or did the same."""
     run = None if asked.name else same_run(job)
     if run is None:
