@@ -102,6 +102,8 @@ def _of_report(
         weight = recommended[1] if recommended and recommended[0] == number else 1.0
     if row.problem:
         notes = (*notes, f"{row.name} may not be usable: {row.problem}")
+    if report.state != "done":
+        notes = (*notes, "The comparison was not finished when this was chosen.")
     run = RunFolder(Path(report.run)) if report.run else None
     about = None if run is None else _about(run)
     file = _file(row.file, run, number)

@@ -7,8 +7,9 @@ function renderChart() {
   const width = Math.max(280, $("chart").clientWidth || 720);
   const scale = scales(rows, width);
   const parts = [frame(scale), balanceLines(scale), path(rows, scale), front(scale), ranges(rows, scale)];
+  const alone = (row) => rows.every((other) => other === row || Math.hypot(scale.x(other.fidelity) - scale.x(row.fidelity), scale.y(other.flexibility) - scale.y(row.flexibility)) > 30);
   const order = [...rows].sort((a, b) => marksOf(atOf(a)).length - marksOf(atOf(b)).length || a.checkpoint - b.checkpoint);
-  const dots = order.map((row) => dot(row, scale));
+  const dots = order.map((row) => dot(row, scale, alone(row)));
   parts.push(svg("g", { class: "base-point" }, svg("circle", { cx: scale.x(0), cy: scale.y(100), r: 6 })), ...dots, labels(rows, scale));
   const drawing = svg("svg", { viewBox: `0 0 ${width} ${scale.height}`, width, height: scale.height, role: "group" }, ...parts);
   $("chart").replaceChildren(drawing, legend(rows));
@@ -96,7 +97,7 @@ function ranges(rows, scale) {
   return svg("g", { "aria-hidden": "true" }, ...lines);
 }
 
-function dot(row, scale) {
+function dot(row, scale, alone) {
   const at = atOf(row), marks = marksOf(at), kind = marks[0]?.kind || "plain", now = decision();
   const x = scale.x(row.fidelity), y = scale.y(row.flexibility), small = row.weight !== usualWeight(row.checkpoint);
   const classes = ["dot", kind, among(at, now?.equals) && "equal", row.broken && "broken", row.ruled_out?.length && "out", small && "small"].filter(Boolean);
@@ -111,7 +112,7 @@ function dot(row, scale) {
     onclick: () => { state.picked = at; showCard(at); },
     onkeydown: (event) => chartKey(event, at) },
     svg("circle", { class: "halo", cx: x, cy: y, r: size / 2 + 4 }), figure,
-    svg("text", { x, y: y + (small ? 19 : kind === "likest" ? 7 : 4), "text-anchor": "middle" }, small ? `\u00d7${row.weight}` : row.checkpoint));
+    svg("text", { x, y: y + (small ? 19 : kind === "likest" ? 7 : 4), "text-anchor": "middle" }, !small ? row.checkpoint : alone ? `\u00d7${row.weight}` : ""));
 }
 
 function chartKey(event, at) {
@@ -181,8 +182,8 @@ function showCard(at) {
   const row = pointOf(at);
   if (!row || $("card").dataset.at === `${keyOf(at)} ${state.lean}`) return;
   $("card").dataset.at = `${keyOf(at)} ${state.lean}`;
-  const range = (pair) => (pair && pair.every(known) ? ` (${round(pair[0])} to ${round(pair[1])})` : "");
-  const rows = [["Fidelity", `${round(row.fidelity)}${range(row.fidelity_range)}`], ["Flexibility", `${round(row.flexibility)}${range(row.flexibility_range)}`],
+  const range = (pair, value) => (holds(pair, value) ? ` (${round(pair[0])} to ${round(pair[1])})` : "");
+  const rows = [["Fidelity", `${round(row.fidelity)}${range(row.fidelity_range, row.fidelity)}`], ["Flexibility", `${round(row.flexibility)}${range(row.flexibility_range, row.flexibility)}`],
     ["Balance", round(balanceOf(at))], ["Chance of being best", leanNow() === report.lean && known(row.chance) ? `${round(100 * row.chance)} %` : "\u2013"]];
   $("card").replaceChildren(
     el("h3", {}, titleOf(at)), el("p", { class: "marks" }, markTags(at), statusTags(at)),

@@ -33,7 +33,9 @@ const round = (value, digits = 0) => {
   const text = value.toFixed(digits);
   return minus(Number(text) === 0 ? text.replace("-", "") : text);
 };
-const signed = (value, digits = 0) => (known(value) && value > 0 ? `+${round(value, digits)}` : round(value, digits));
+const signed = (value, digits = 0) => (known(value) && Number(value.toFixed(digits)) > 0 ? `+${round(value, digits)}` : round(value, digits));
+// A range that does not hold its figure belongs to other prompts than the figure does.
+const holds = (pair, value) => Boolean(pair && pair.every(known) && pair[0] <= value + 1e-9 && value <= pair[1] + 1e-9);
 const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
 
 const pointRows = new Map(report.points.map((row) => [keyOf(atOf(row)), row]));

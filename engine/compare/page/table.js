@@ -23,7 +23,7 @@ const share = (value) => (known(value) ? 100 * value : null);
 const heldOut = (value) => (known(value) ? 100 * (Math.exp(value) - 1) : null);
 const partValue = (part) => (row) => row.point?.parts?.[part] ?? null;
 const withRange = (value, pair) => el("span", { class: "figure" }, el("b", {}, round(value)),
-  pair && pair.every(known) && pair[0] !== pair[1] ? el("small", {}, `${round(pair[0])} to ${round(pair[1])}`) : null);
+  holds(pair, value) && pair[0] !== pair[1] ? el("small", {}, `${round(pair[0])} to ${round(pair[1])}`) : null);
 
 const SHORT = { prompt: "Prompt", style: "Style", diversity: "Variety", copying: "No copies", bleed: "No bleed" };
 const COLUMNS = [

@@ -1,0 +1,270 @@
+"""The staged comparison on the embedded base: what it leaves, interrupted anywhere, and with bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from painted_pictures import painted_folder
+from PIL import Image
+from planted_loras import planted_lora
+from training_runs import events, forked
+
+from engine.base.load import open_base
+from engine.compare.job import run as compare
+from engine.compare.report import read_report
+from engine.compare.settings import CompareJob, job_text, own_prompts
+from engine.plan import BaseChoice, Network
+from engine.runs.folder import create_run
+from engine.runs.job import run_job
+from engine.runs.summary import read_summary
+
+PROMPTS = """
+version = 1
+kind = "object"
+[styles]
+photo = "flat emoji"
+sketch = "pencil sketch"
+[[prompt]]
+family = "identity"
+text = "{a subject} on a white ground"
+first = true
+[[prompt]]
+family = "context"
+text = "{a subject} in the snow"
+first = true
+[[prompt]]
+family = "context"
+text = "{a subject} on the beach"
+[[prompt]]
+family = "class"
+text = "{a class} on a white ground"
+first = true
+"""
+FIRST, REST = 3 * 2, 2  # pictures of a point: prompts x seeds
+
+
+@pytest.fixture(scope="module")
+def loras(tmp_path_factory) -> list[Path]:
+    base, folder = open_base("demo"), tmp_path_factory.mktemp("loras")
+    return [planted_lora(base, folder / f"thing-{number:06d}.safetensors", Network(rank=2), seed=number)
+            for number in (1, 2)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory) -> Path:
+    return painted_folder(tmp_path_factory.mktemp("pictures") / "photographs")
+
+
+@pytest.fixture
+def job(loras, photographs) -> CompareJob:
+    return CompareJob(
+        loras=tuple(map(str, loras)), base=BaseChoice(model="demo"), kind="animal", trigger="ohwx",
+        class_word="animal", pictures=(str(photographs),), prompts="own", steps=2,
+    )  # fmt: skip
+
+
+def new_run(job: CompareJob, prompts: str = PROMPTS, name: str = "things-compare"):
+    run = create_run(name, job_text(job), kind="compare")
+    own_prompts(run).write_text(prompts)
+    return run
+
+
+def work(run, before=lambda: None) -> int:
+    """One attempt in a forked child, after `before` has changed the child's own modules."""
+
+    def attempt() -> int:
+        before()
+        return run_job(run, compare, verb="compare")
+
+    return forked(attempt)
+
+
+def pictures(run) -> dict[str, bytes]:
+    return {str(path.relative_to(run.compare)): path.read_bytes() for path in (run.compare / "pictures").rglob("*.png")}
+
+
+def counting(to: Path, at: int = 0, act=None):
+    """Counts the pictures that are drawn, in a file; `act` is called at the n-th."""
+
+    def change() -> None:
+        from engine.compare import painter
+
+        real, drawn = painter.save_png, []
+
+        def save(pixels, path, text=""):
+            drawn.append(None)
+            if len(drawn) == at:
+                act(path)
+            real(pixels, path, text)
+            to.write_text(str(len(drawn)))
+
+        painter.save_png = save
+
+    return change
+
+
+def test_every_stage_is_drawn_measured_and_told(job, tmp_path, own_home):
+    run = new_run(job)
+    assert work(run) == 0
+    report = read_report(run.compare)
+    assert report.state == "done" and report.stage == "" and report.drawn == len(report.pictures)
+    assert [row.name for row in report.checkpoints] == ["epoch 1", "epoch 2"] and report.points and report.words
+    assert all((run.compare / row.file).is_file() for row in report.pictures)
+    points = {(row.checkpoint, row.weight) for row in report.pictures}
+    assert {(0, 0.0), (1, 1.0), (2, 1.0)} <= points
+    assert report.photographs and (run.compare / report.photographs[0]).is_file()
+    assert set(report.encoders) >= {"likeness", "following", "looks"}
+
+    stages = [event.get("name") for event in events(run, "stage")]
+    assert "first pictures" in stages
+    said = events(run, "compared")[-1]
+    assert said.get("text") == report.words[0].text and (run.compare / "page.html").is_file()
+    sheet = events(run, "sample")[-1].get("files")[0]
+    assert (run.path / sheet).is_file()
+
+    drawn = run.compare / "pictures" / "001-w1" / "context-1-1.png"
+    with Image.open(drawn) as picture:
+        assert picture.info["parameters"].startswith("an ohwx animal in the snow <lora:thing-000001:1>")
+    base = run.compare / "pictures" / "base" / "context-1-1.png"
+    with Image.open(base) as picture:
+        assert picture.info["parameters"].startswith("an animal in the snow\n")
+    assert base.stat().st_nlink > 1, "the base's pictures are links into the store that all projects share"
+
+    again = new_run(job, name="second")
+    assert work(again, counting(tmp_path / "drawn")) == 0
+    assert read_report(again.compare).drawn == report.drawn
+    base_files = {name for name in pictures(run) if "/base/" in name}
+    assert int((tmp_path / "drawn").read_text()) == len(pictures(run)) - len(base_files)
+
+
+@pytest.mark.parametrize("at", [3, 11, 22])
+def test_stopped_anywhere_it_goes_on_to_the_same_end(job, tmp_path, at):
+    whole = new_run(job, name="whole")
+    assert work(whole) == 0
+    os.environ["LORASMITH_HOME"] = str(tmp_path / "another")  # a store of its own
+    run = new_run(job)
+
+    def stop(path: Path) -> None:
+        from engine.runs.job import Stopped
+
+        raise Stopped
+
+    assert work(run, counting(tmp_path / "before", at, stop)) == 4
+    stopped = read_report(run.compare)
+    assert stopped.state == "stopped" and read_summary(run).status == "stopped"
+    assert all((run.compare / row.file).is_file() for row in stopped.pictures)
+    assert work(run, counting(tmp_path / "after")) == 0
+
+    first, second = read_report(whole.compare), read_report(run.compare)
+    assert pictures(run) == pictures(whole), "drawn in the same batches, whenever it is drawn"
+    assert second.decision == first.decision and second.points == first.points and second.words == first.words
+    drawn = int((tmp_path / "before").read_text()) + int((tmp_path / "after").read_text())
+    assert drawn <= len(pictures(whole)) + 8, "at most a batch is drawn twice"
+
+
+def test_what_was_deleted_is_drawn_again_and_other_prompts_draw_only_what_is_new(job, tmp_path):
+    run = new_run(job)
+    assert work(run) == 0
+    before = pictures(run)
+    lost = run.compare / "pictures" / "002-w1" / "identity-1-1.png"
+    kept = next(path for path in (run.compare / "drawn").rglob("*.png") if path.samefile(lost))
+    lost.unlink()
+    kept.unlink()
+    assert work(run) == 0
+    assert pictures(run) == before
+
+    changed = PROMPTS.replace("in the snow", "on a pink ground")
+    own_prompts(run).write_text(changed)
+    assert work(run, counting(tmp_path / "drawn")) == 0
+    report = read_report(run.compare)
+    assert report.prompt("context-1").drawn == "an ohwx animal on a pink ground"
+    assert pictures(run)["pictures/001-w1/context-1-1.png"] != before["pictures/001-w1/context-1-1.png"]
+    assert pictures(run)["pictures/001-w1/identity-1-1.png"] == before["pictures/001-w1/identity-1-1.png"]
+
+
+def test_a_full_disk_keeps_what_is_drawn(job, tmp_path):
+    run = new_run(job)
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    assert work(run, counting(tmp_path / "drawn", 9, full)) == 1
+    assert "the disk is full" in read_summary(run).reason
+    assert len(pictures(run)) == 8 and work(run) == 0 and read_report(run.compare).state == "done"
+
+
+def test_broken_files_are_named_and_left_out(job, loras, tmp_path):
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(loras[0].read_bytes()[:5000])
+    tensors = safetensors.numpy.load_file(loras[1])
+    none = tmp_path / "nan.safetensors"
+    key = next(key for key in tensors if "lora_up" in key)
+    safetensors.numpy.save_file({**tensors, key: np.full_like(tensors[key], np.nan)}, none)
+    alien = tmp_path / "alien.safetensors"
+    other = {key.replace("lora_unet_", "lora_unet_never_"): value for key, value in tensors.items()}
+    safetensors.numpy.save_file(other, alien)
+    idle = tmp_path / "idle.safetensors"
+    safetensors.numpy.save_file({k: np.asarray(v * ("alpha" in k)) for k, v in tensors.items()}, idle)
+
+    run = new_run(replace(job, loras=(str(loras[0]), *map(str, (cut, none, alien, idle))), depth="quick"))
+    assert work(run) == 0
+    report = read_report(run.compare)
+    rows = {row.name: row.problem or "" for row in report.checkpoints}
+    assert "not a whole" in rows["cut"] or "truncated" in rows["cut"] or "shorter" in rows["cut"], rows
+    assert "not finite" in rows["nan"]
+    assert "Nothing of alien" in rows["alien"], "0 matched modules never pass for perfect flexibility"
+    assert "changes nothing" in rows["idle"]
+    assert {row.checkpoint for row in report.points} == {0, 1}
+    assert "one checkpoint" in report.words[0].text or report.decision.choice is None
+    told = " ".join(str(event.get("text")) for event in events(run, "warning"))
+    assert "alien" in told
+
+
+def test_without_photographs_there_are_pictures_and_no_figure_for_likeness(job):
+    run = new_run(replace(job, pictures=()))
+    assert work(run) == 0
+    report = read_report(run.compare)
+    assert report.decision.choice is None and "no photographs" in report.decision.reason
+    assert report.points and all(row.fidelity is None for row in report.points)
+    assert not [row for row in report.pictures if row.prompt == "context-2"], "the first pictures are all"
+    assert any("No photographs" in note for note in report.notes)
+
+
+def test_one_file_under_two_names_is_drawn_once_and_said(job, loras, tmp_path):
+    twin = tmp_path / "twin.safetensors"
+    twin.write_bytes(loras[0].read_bytes())
+    third = loras[1]
+    run = new_run(replace(job, loras=(str(loras[0]), str(twin), str(third)), depth="quick"))
+    assert work(run) == 0
+    report = read_report(run.compare)
+    assert report.checkpoint(2).twin_of == 1 and {row.checkpoint for row in report.points} == {0, 1, 3}
+    assert any("all but the same" in note for note in report.notes)
+
+
+def test_the_self_test_finds_weight_0_to_be_the_base(job):
+    run = new_run(replace(job, dose=2), name="dose")
+    assert work(run) == 0
+    from engine.compare.dose import findings
+
+    report = read_report(run.compare)
+    assert sorted({row.weight for row in report.points if row.checkpoint}) == [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0]
+    first = findings(report, run.compare)[0]
+    assert first.passed and "bit for bit" in first.sentence
+    bare = run.compare / "pictures" / "bare" / "context-1-1.png"
+    Image.fromarray(255 - np.asarray(Image.open(bare))).save(bare)
+    assert findings(report, run.compare)[0].passed is False
+
+
+def test_a_report_is_json_a_program_can_read(job):
+    run = new_run(replace(job, depth="quick"))
+    assert work(run) == 0
+    said = json.loads((run.compare / "report.json").read_text())
+    assert said["version"] == 1 and said["state"] == "done"
+    assert {"checkpoint", "weight", "fidelity", "flexibility", "parts"} <= said["points"][0].keys()
