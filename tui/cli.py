@@ -56,9 +56,10 @@ MAKING = (
     Verb("train", "train PLAN [--detach]", "train; goes on when the connection drops",
          "tui.commands.train:train"),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw"),
-    Verb("plot", "plot PROMPT --to GRID.png", "X/Y/Z plot: epochs, weights, prompts ...", "tui.commands.plot:plot",
-         "An axis is a kind and its values: epoch, weight, prompt, replace, order, seed, cfg, steps, sampler or size; "
-         "'1-10', '1-9 (+2)', '0.4-1.0 [4]', or a list with commas."),
+    Verb("plot", "plot PROMPT --to GRID.png", "a grid over epochs, weights, prompts", "tui.commands.plot:plot",
+         "The X/Y/Z plot. An axis is a kind and its values: epoch, weight, prompt, replace (search, then replacements), "
+         "order (of parts of the prompt), seed, cfg, steps, sampler or size; as '1-10', '1-9 (+2)', '0.4-1.0 [4]', or a "
+         "list with commas."),
     Verb("inspect", "inspect FILE", "what a LoRA file is", "tui.commands.lora:inspect"),
     Verb("resize", "resize FILE --rank N --to OUT", "a LoRA with fewer ranks",
          "tui.commands.lora:resize"),

@@ -21,7 +21,8 @@ from engine.plan_file import read_plan
 
 @dataclass(frozen=True)
 class PlotRequest:
-    """What is asked for, as it is written: `axes` by place (x, y, z), `loras` as runs, folders or files.
+    """What is asked for, as it is written: `axes` by place (x, y, z), `loras` as runs, folders or files, each
+    with `:WEIGHT` behind it or without.
 
     `base` empty means the run's own, else the demo's; `size` empty the base's native square; a seed of -1 one drawn
     at random, the same for every cell.
@@ -33,7 +34,6 @@ class PlotRequest:
     loras: Sequence[str] = ()
     base: str = ""
     base_column: bool = True
-    weight: float = 1.0
     negative: str = ""
     seed: int = 0
     steps: int = 25
@@ -48,6 +48,9 @@ def settled(asked: PlotRequest) -> Plot:
     """The plot that is asked for. Raises LorasmithError in one sentence for whatever cannot be drawn."""
     if not asked.prompt.strip():
         raise LorasmithError("The prompt is empty: say what the pictures are to show.")
+    for name, number, least, most in (("--cfg", asked.cfg, 0, 100), ("--steps", asked.steps, 1, 1000)):
+        if not least <= number <= most:
+            raise LorasmithError(f"{name} {number:g} is out of range, {least} to {most:,}: correct it.")
     axes = tuple(parse_axis(asked.axes[place], place) for place in PLACES if place in asked.axes)
     there = sources(asked.loras)
     if not axes:
@@ -65,7 +68,7 @@ def settled(asked: PlotRequest) -> Plot:
         asked.negative, asked.steps, asked.cfg, sampler_key(asked.sampler),
     )  # fmt: skip
     plot = Plot(
-        order, axes, checkpoints, asked.weight, base, asked.cell, asked.margin, str(_target(asked.to))
+        order, axes, checkpoints, base, asked.cell, asked.margin, str(_target(asked.to))
     )
     return checked(plot, step, has_loras=bool(checkpoints))
 

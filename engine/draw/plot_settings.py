@@ -53,7 +53,6 @@ class Plot:
     order: Order
     axes: tuple[Axis, ...]
     checkpoints: tuple[Checkpoint, ...] = ()
-    weight: float = 1.0
     base: BaseChoice = field(default_factory=lambda: BaseChoice(model="demo"))
     cell: int = 0
     margin: int | None = None
@@ -73,12 +72,13 @@ class Plot:
     def _cells(self) -> Iterator[Cell]:
         columns, rows, sub_grids = self.shape
         default = self.checkpoints[0].name if self.checkpoints else BASE
+        weights = {BASE: 1.0} | {one.name: one.weight for one in self.checkpoints}
         for z, y, x in product(range(sub_grids), range(rows), range(columns)):
             indices = {"x": x, "y": y, "z": z}
             at = {axis: indices[axis.place] for axis in self.axes}
             said = {axis.kind: axis.values[index] for axis, index in at.items() if axis.kind != "replace"}
             checkpoint = str(said.get("epoch", default))
-            weight = float(said.get("weight", self.weight))  # type: ignore[arg-type]
+            weight = float(said.get("weight", weights[checkpoint]))  # type: ignore[arg-type]
             changed: dict[str, Any] = {kind: said[kind] for kind in _OF_AN_ORDER if kind in said}
             order = replace(self.order, **changed)
             for axis, index in at.items():
@@ -209,7 +209,6 @@ def job_text(plot: Plot) -> str:
     document = tomlkit.document()
     document["kind"] = KIND
     document["to"] = plot.to
-    document["weight"] = plot.weight
     document["cell"] = plot.cell
     if plot.margin is not None:
         document["margin"] = plot.margin
@@ -219,7 +218,7 @@ def job_text(plot: Plot) -> str:
     for axis in plot.axes:
         axes.append(tomlkit.item({"place": axis.place, "kind": axis.kind, "values": _plain(axis.values)}))
     for one in plot.checkpoints:
-        table = {"name": one.name, "file": str(one.file), "stamp": one.stamp}
+        table = {"name": one.name, "file": str(one.file), "stamp": one.stamp, "weight": one.weight}
         checkpoints.append(tomlkit.item(table | ({} if one.epoch is None else {"epoch": one.epoch})))
     if plot.axes:
         document["axes"] = axes
@@ -236,12 +235,11 @@ def read_plot(path: Path) -> Plot:
         order = Order(**drawing | {"size": _pair(drawing["size"])})
         axes = tuple(Axis(axis["kind"], _values(axis["values"]), axis["place"]) for axis in said.get("axes", []))
         checkpoints = tuple(
-            Checkpoint(one["name"], Path(one["file"]), one.get("epoch"), one["stamp"])
+            Checkpoint(one["name"], Path(one["file"]), one.get("epoch"), one["stamp"], one["weight"])
             for one in said.get("checkpoints", [])
         )
         plot = Plot(
-            order, axes, checkpoints, float(said["weight"]), BaseChoice(**said["base"]), said["cell"],
-            said.get("margin"), said["to"],
+            order, axes, checkpoints, BaseChoice(**said["base"]), said["cell"], said.get("margin"), said["to"]
         )  # fmt: skip
         assert plot.cells
         return plot

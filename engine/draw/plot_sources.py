@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.dataset.walk import natural_key
+from engine.draw.__main__ import lora_and_weight
 from engine.draw.plot_axes import Axis, Value
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, find_run
@@ -22,13 +23,14 @@ _STEP = re.compile(r"(.+)-step(\d{8})")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A LoRA file under the name that stands over its column. `epoch` is what its file name says, None where it says
-    nothing; `stamp` tells whether the file is still the one that was meant."""
+    """A LoRA file under the name that stands over its column, and its weight where no axis varies it. `epoch` is what
+    the file's name says, None where it says nothing; `stamp` tells whether the file is still the one that was meant."""
 
     name: str
     file: Path
     epoch: int | None = None
     stamp: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,26 +42,29 @@ class Sources:
 
 
 def sources(places: Sequence[str]) -> Sources:
-    """The checkpoints at these places: a run's name or folder, a folder of LoRAs, a LoRA file.
+    """The checkpoints at these places, each WHERE or WHERE:WEIGHT: a run's name or folder, a folder of LoRAs, a file.
 
     Names are short: `epoch 3`, `step 1200`, `last` for the file without a number beside numbered ones; files of
     different LoRAs keep their own names in front. Raises LorasmithError for a place that is nothing of the kind.
     """
-    files: list[Path] = []
+    weights: dict[Path, float] = {}
     run = None
     for place in places:
-        path = Path(place).expanduser()
+        path, weight = lora_and_weight(place)
+        if not -100 <= weight <= 100:
+            raise LorasmithError(f"The weight {weight:g} of {shown(path)} is out of range, -100 to 100: correct it.")
         if path.is_file():
-            files.append(path)
+            files = [path]
         elif (path / _PEFT).is_file():
-            files.append(path / _PEFT)
+            files = [path / _PEFT]
         elif path.is_dir() and not (path / "plan.toml").is_file():
-            files += _folder(path)
+            files = _folder(path)
         else:
-            run = _run(place)
-            files += _folder(run.checkpoints, run)
-    files = list(dict.fromkeys(file.absolute() for file in files))
-    return Sources(tuple(_named(files)), run if len(places) == 1 else None)
+            run = _run(str(path))
+            files = _folder(run.checkpoints, run)
+        weights |= {file.absolute(): weight for file in files}
+    named = (replace(one, weight=weights[one.file]) for one in _named(list(weights)))
+    return Sources(tuple(named), run if len(places) == 1 else None)
 
 
 def chosen(axis: Axis, there: Sequence[Checkpoint], *, base: bool) -> Axis:

@@ -194,7 +194,7 @@ def test_the_base_is_drawn_once_for_all_plots(plot, own_home):
     assert work(folder) == 0
     kept = [path for path in (own_home / "drawings").rglob("*.png") if not path.name.startswith(".")]
     assert len(kept) == 2, "two seeds, whatever the weights"
-    other = begin(replace(plot, axes=(*plot.axes[:1], plot.axes[2]), weight=0.8), "other")
+    other = begin(replace(plot, axes=(plot.axes[0], plot.axes[2])), "other")
     assert work(other) == 0
     assert events(other, "plan")[-1].get("found") == 2
     assert np.array_equal(cells(other)["z01-x01-y01.png"], cells(folder)["z01-x01-y01.png"])
@@ -313,7 +313,7 @@ def test_a_full_disk_is_said_and_the_cells_before_it_are_kept(plot):
         usage = namedtuple("usage", "total used free")
         shutil.disk_usage = lambda _: usage(10**9, 10**9 - 1000, 1000)
 
-    fresh = begin(replace(plot, weight=0.9), "fresh")
+    fresh = begin(replace(plot, cell=100), "fresh")
     assert work(fresh, tiny_disk) == 1 and "make room" in read_summary(fresh).reason
 
 

@@ -53,6 +53,10 @@ def test_files_of_several_loras_keep_their_names_and_count_from_one(plotted, tmp
     places = [str(tmp_path / "dog_v2.safetensors"), str(tmp_path / "cat.safetensors")]
     assert plotted(loras=places).labels("x") == ["no LoRA", "dog_v2", "cat"]
     assert plotted(loras=places, axes={"x": "epoch: 2"}).labels("x") == ["no LoRA", "cat"]
+    weighted = plotted(loras=[f"{places[0]}:0.6", places[1]])
+    assert [cell.weight for cell in weighted.cells[1:]] == [0.6, 1.0]
+    with pytest.raises(LorasmithError, match="The weight 1000 of .* is out of range"):
+        plotted(loras=[f"{places[0]}:1000"])
 
 
 def test_a_run_brings_its_checkpoints_and_its_base(plotted, loras, tiny_base):
@@ -134,6 +138,7 @@ def test_the_grid_says_how_to_plot_the_same_in_a1111(plotted, loras):
         ({"axes": {"x": "seed: 1-400", "y": "cfg: 1-100", "z": "steps: 1-400"}}, "megapixels, and 200 are the limit"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("grid.jpg")}, "does not end in .png"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("nowhere/grid.png")}, "There is no folder"),
+        ({"axes": {"x": "seed: 1-2"}, "cfg": float("nan")}, "--cfg nan is out of range"),
         ({"axes": {"x": "seed: 1-2"}, "seed": -5}, "The seed -5 is out of range"),
         ({"axes": {"x": "seed: 1-2"}, "loras": ["nothing"]}, "there is no run 'nothing'"),
         ({"axes": {"x": "seed: 1-2"}, "base": "nothing.safetensors"}, "nothing.safetensors"),

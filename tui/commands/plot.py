@@ -23,13 +23,13 @@ from tui.text import count, home_path, say, say_json
 def plot_arguments(parser: Parser) -> None:
     parser.add_argument("prompt", metavar="PROMPT")
     parser.add_argument("--to", type=Path, required=True, metavar="GRID.png")
-    for place, what in zip(PLACES, ("columns", "rows", "grids side by side"), strict=True):
-        parser.add_argument(f"--{place}", type=named, metavar="AXIS", help=f"{what}: 'epoch: 1-10', 'seed: 4, 8'")
-    parser.add_argument("--lora", action="append", default=[], type=named, metavar="WHICH", dest="loras",
+    parser.add_argument("--x", type=named, metavar="AXIS", help="columns: 'epoch: 1-10' (every checkpoint)")
+    parser.add_argument("--y", type=named, metavar="AXIS", help="rows: 'weight: 0.4-1.0 [4]'")
+    parser.add_argument("--z", type=named, metavar="AXIS", help="side by side: 'replace: photo, watercolour, comic'")
+    parser.add_argument("--lora", action="append", default=[], type=named, metavar="WHICH[:WEIGHT]", dest="loras",
                         help="a run, a folder of LoRAs, or a file; repeatable")  # fmt: skip
     parser.add_argument("--base", default="", metavar="MODEL", help="what to draw with (the run's own, else demo)")
     parser.add_argument("--no-base-column", action="store_true", help="do not begin an epoch axis with the base")
-    parser.add_argument("--weight", type=float, default=1.0, metavar="W", help="of the LoRA (1)")
     parser.add_argument("--negative", default="", metavar="PROMPT", help="what the pictures should not show")
     parser.add_argument("--seed", type=int, default=0, metavar="N",
                         help="the same for every cell; -1 takes one at random (0)")  # fmt: skip
@@ -62,8 +62,8 @@ def plot(asked: Namespace) -> int:
 def _request(asked: Namespace) -> PlotRequest:
     axes = {place: text for place in PLACES if (text := getattr(asked, place)) is not None}
     return PlotRequest(
-        asked.prompt, asked.to, axes, asked.loras, asked.base, not asked.no_base_column, asked.weight,
-        asked.negative, asked.seed, asked.steps, asked.cfg, asked.scheduler, asked.size, asked.cell, asked.margin,
+        asked.prompt, asked.to, axes, asked.loras, asked.base, not asked.no_base_column, asked.negative,
+        asked.seed, asked.steps, asked.cfg, asked.scheduler, asked.size, asked.cell, asked.margin,
     )  # fmt: skip
 
 
