@@ -197,7 +197,9 @@ def test_without_pictures_the_lora_is_written_all_the_same(made):
     write_report(made.folder, replace(report, pictures=()))
     done = choose("fox", epoch=4)
     assert "preview" not in done.beside and "modelspec.thumbnail" not in metadata(done.file)
-    assert done.notes == ("There is no picture of it, so it has no preview.",)
+    assert done.notes == (
+        "The comparison was not finished when this was chosen.", "There is no picture of it, so it has no preview.",
+    )  # fmt: skip
     assert "![" not in done.beside["card"].read_text("utf-8")
 
 
