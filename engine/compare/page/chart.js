@@ -139,7 +139,10 @@ function labels(rows, scale) {
   wanted.unshift({ x: scale.x(0), y: scale.y(100), kind: "base", text: "untouched base" });
   const made = wanted.map((label) => {
     const wide = label.text.length * 6.9 + 4;
-    const places = [[label.x + 22, label.y - 9], [label.x - 22 - wide, label.y - 9], [label.x - wide / 2, label.y - 40], [label.x - wide / 2, label.y + 22], [label.x + 18, label.y - 34], [label.x + 18, label.y + 16], [label.x - wide - 16, label.y + 18], [label.x - wide - 16, label.y - 36]];
+    const places = [0, 25, -27, 43, -45, 61, -63, 79, -81].flatMap((down) => {
+      const y = label.y - 9 + down;
+      return [[label.x + 22, y], [label.x - 22 - wide, y], ...(down ? [[label.x - wide / 2, y], [scale.right - wide, y]] : [])];
+    });
     const inside = places.filter(([x, y]) => x > scale.left + 2 && x + wide < scale.right + 8 && y > 0 && y + 18 < scale.bottom);
     const [x, y] = inside.find(([px, py]) => !taken.some((one) => overlap(one, box(px, py, wide, 18)))) || inside[0] || places[0];
     taken.push(box(x, y, wide, 18));
