@@ -146,7 +146,7 @@ def cost(grid: Grid, checkpoints: int, job: CompareJob) -> Cost:
     survivors = min(3, checkpoints), checkpoints
     finalists = min(2, checkpoints), min(4, checkpoints)
     least, most = (
-        stage_one + rest * (1 + s) + 2 * f * first + first
+        stage_one + rest * (1 + s) + 2 * f * first + 2 * rest + first
         for s, f in zip(survivors, finalists, strict=True)
     )  # fmt: skip
     return Cost(first + rest, stage_one, least, most)

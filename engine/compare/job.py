@@ -32,6 +32,7 @@ from engine.select.cells import BASE, Point
 from engine.select.decide import RULES, Decision, decide, finalists, survivors
 from engine.select.presignals import HeldOutLoss, drawing_order
 from engine.select.prompts import Prompt
+from engine.select.words import listed, ranges
 
 FIRST, MORE, WEIGHTS, HIRES_FIX = "first pictures", "more for the survivors", "weights", "high-res fix"
 
@@ -228,12 +229,12 @@ def _more(work: Work) -> list[Point]:
         return []
     for row in board.report.checkpoints:
         board.row(row.checkpoint, survivor=Point(row.checkpoint) in points)
-    given_up = [row.name for row in board.report.checkpoints
+    given_up = [row.checkpoint for row in board.report.checkpoints
                 if row.checkpoint in work.usable and not row.survivor]  # fmt: skip
     if given_up:
         board.note(
-            f"After the first pictures no more were drawn of {', '.join(shown(name) for name in given_up)}; the "
-            "figures of those rest on the first prompts."
+            f"After the first pictures no more were drawn of {several(board.report, given_up)}; the figures of those "
+            "rest on the first prompts."
         )
     board.begin(MORE, (len(points) + 1) * len(grid.rest) * len(grid.seeds))
     work.draw(BASE, grid.rest)
@@ -244,15 +245,18 @@ def _more(work: Work) -> list[Point]:
 
 
 def _weights(work: Work) -> None:
-    """The finalists at other weights, on the first prompts."""
+    """The finalists at other weights: the choice with all prompts, the others with the first."""
     work.board.report = replace(work.board.report, stage=WEIGHTS)
     _, decision = work.decided()
     if decision is None:
         return
+    grid, choice = work.grid, decision.choice.checkpoint
     points = [Point(point.checkpoint, weight) for point in finalists(decision) for weight in OTHER_WEIGHTS]
-    work.board.begin(WEIGHTS, len(points) * len(work.grid.first) * len(work.grid.seeds))
+    prompts = {point: (*grid.first, *grid.rest) if point.checkpoint == choice else grid.first for point in points}
+    work.board.begin(WEIGHTS, sum(map(len, prompts.values())) * len(grid.seeds))
     for point in points:
-        work.draw(point, work.grid.first)
+        if work.draw(point, grid.first) and point.checkpoint == choice and grid.rest:
+            work.draw(point, grid.rest)
         work.board.write()
     work.look([*points, *finalists(decision)], "weights")
 
@@ -295,3 +299,10 @@ def _losses(run: Path) -> list[HeldOutLoss]:
 def _licence(source: Source) -> str:
     """The licence of the base, where it is known: the embedded one's own."""
     return "CC0-1.0" if source.base.model == "demo" else ""
+
+
+def several(report: Report, numbers: Sequence[int]) -> str:
+    """'epochs 5 to 7 and 9', or the files' own names."""
+    if report.epochs and len(numbers) > 1:
+        return f"epochs {ranges(sorted(numbers))}"
+    return listed([shown(report.name_of((number, 1.0))) for number in numbers])

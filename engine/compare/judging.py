@@ -44,12 +44,12 @@ class Stages:
     """A comparison's figures, each set on prompts and seeds that all of its points have.
 
     first: every checkpoint on the first prompts; whole: the survivors on all prompts, None before they have them;
-    weighed: the points of other weights beside weight 1, None without any.
+    weighed: of a checkpoint its other weights beside weight 1.
     """
 
     first: Scores
     whole: Scores | None
-    weighed: Scores | None
+    weighed: Mapping[int, Scores]
 
     @property
     def main(self) -> Scores:
@@ -94,16 +94,18 @@ def stages_of(report: Report, measured: Measurements) -> Stages:
     early = {row.name for row in report.prompts if row.first}
     plain = [point for point in measured.points if point.weight == 1.0 or point == BASE]
     first = evaluate(of_prompts(measured, early) if early else measured, report.kind, points=_drawn(plain))  # type: ignore[arg-type]
-    whole = weighed = None
-    survivors = _survivors(report, measured, early)
+    whole, survivors = None, _survivors(report, measured, early)
     if survivors:
         whole = evaluate(measured, report.kind, points=survivors)  # type: ignore[arg-type]
-    other = [point for point in measured.points if point.weight != 1.0 and point != BASE]
-    if other:
-        shared = {cell.prompt for cell in measured.cells if cell.point in other}
-        beside = [point for point in plain if point.checkpoint in {one.checkpoint for one in other}]
-        weighed = evaluate(of_prompts(measured, shared), report.kind, points=[*other, *beside])  # type: ignore[arg-type]
-    return Stages(first, whole, weighed)
+    other = {point.checkpoint for point in measured.points if point.weight != 1.0 and point != BASE}
+    return Stages(first, whole, {number: _weighed(report, measured, number) for number in sorted(other)})
+
+
+def _weighed(report: Report, measured: Measurements, checkpoint: int) -> Scores:
+    """A checkpoint at all its weights, on the prompts that every one of them has."""
+    own = [point for point in measured.points if point.checkpoint == checkpoint]
+    prompts = [{cell.prompt for cell in measured.cells if cell.point == point} for point in own]
+    return evaluate(of_prompts(measured, set.intersection(*prompts)), report.kind, points=own)  # type: ignore[arg-type]
 
 
 def _drawn(points: Iterable[Point]) -> list[Point]:
@@ -128,11 +130,10 @@ def _at_lean(
     decision = decide(stages.main, rules, votes)
     weight = None
     if isinstance(decision, Decision):
-        weight = decision.choice
-        known = stages.weighed is not None and decision.choice in stages.weighed.points
-        if known and stages.weighed is not None:
-            weight = best_weight(stages.weighed, decision.choice.checkpoint, rules)
-        sentences = explain(stages.main, decision, names, weight, stages.weighed if known else None)
+        weight, weighed = decision.choice, stages.weighed.get(decision.choice.checkpoint)
+        if weighed is not None and decision.choice in weighed.points:
+            weight = best_weight(weighed, decision.choice.checkpoint, rules, decision.relaxed)
+        sentences = explain(stages.main, decision, names, weight, weighed)
     else:
         sentences = explain(stages.main, decision, names)
     said = record.report(stages.main, decision, sentences)
@@ -153,36 +154,41 @@ def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:
 
 
 def _rows(stages: Stages, decision: Decision | Undecided, lean: float) -> tuple[PointRow, ...]:
-    """A row for every point: the survivors', those of checkpoints given up, those of other weights."""
+    """A row for every point: the survivors', those of checkpoints given up, those of other weights.
+
+    What was decided on is shown of all alike: gates that were not applied rule nothing out, and where bleeding says
+    nothing between the checkpoints the balance is taken without it.
+    """
+    relaxed = decision.relaxed if isinstance(decision, Decision) else ()
     rows = {row.at: row for row in _points(stages.main, decision)}
-    if stages.whole is not None:
-        given_up = [row for row in _points(stages.first, decide(stages.first, replace(RULES, lean=lean)))]
-        rows |= {row.at: row for row in given_up if row.at not in rows}
-    if stages.weighed is not None:
-        gates = gates_of(stages.weighed)
-        for row in _points(stages.weighed, decision):
+    for scores in [*([stages.first] if stages.whole else []), *stages.weighed.values()]:
+        gates = gates_of(scores)
+        flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
+        for row in _points(scores, Undecided("")):
             if row.at in rows:
                 continue
-            moved = _beside(row, stages, rows.get((row.checkpoint, 1.0)))
-            ruled_out = gates.get(Point(*row.at), ())
-            rows[row.at] = replace(moved, ruled_out=ruled_out, balance=_balance(moved, lean))
-    return tuple(rows[at] for at in sorted(rows))
+            if row.weight != 1.0:
+                row = _beside(row, scores, rows.get((row.checkpoint, 1.0)))
+            failed = tuple(gate for gate in gates.get(Point(*row.at), ()) if gate not in relaxed)
+            free = float(flexibility.value[scores.index(Point(*row.at))])
+            rows[row.at] = replace(row, ruled_out=failed, balance=_balance(row.fidelity, free, lean))
+    shown = (replace(row, ruled_out=tuple(g for g in row.ruled_out if g not in relaxed)) for row in rows.values())
+    return tuple(sorted(shown, key=lambda row: row.at))
 
 
 def _points(scores: Scores, decision: Decision | Undecided) -> list[PointRow]:
     return [point_of(row) for row in record.report(scores, decision, ())["points"]]
 
 
-def _beside(row: PointRow, stages: Stages, full: PointRow | None) -> PointRow:
+def _beside(row: PointRow, scores: Scores, full: PointRow | None) -> PointRow:
     """A point at another weight, placed on the chart by its difference from weight 1 on the same prompts.
 
     Otherwise the luck of the few prompts it was drawn with would move it against its own checkpoint.
     """
-    scores = stages.weighed
-    one = Point(row.checkpoint, 1.0)
-    if scores is None or full is None or one not in scores.points:
+    one = (row.checkpoint, 1.0)
+    if full is None or Point(*one) not in scores.points:
         return row
-    same = next(point for point in _points(scores, Undecided("")) if point.at == (row.checkpoint, 1.0))
+    same = next(point for point in _points(scores, Undecided("")) if point.at == one)
 
     def placed(name: str) -> float | None:
         figures = getattr(row, name), getattr(same, name), getattr(full, name)
@@ -195,10 +201,10 @@ def _held(figure: float | None) -> float | None:
     return None if figure is None else min(100.0, max(0.0, figure))
 
 
-def _balance(row: PointRow, lean: float) -> float | None:
-    if row.fidelity is None or row.flexibility is None:
+def _balance(fidelity: float | None, flexibility: float, lean: float) -> float | None:
+    if fidelity is None or not math.isfinite(flexibility):
         return None
-    return float(balance(np.array(row.fidelity), np.array(row.flexibility), lean))
+    return float(balance(np.array(fidelity), np.array(flexibility), lean))
 
 
 def _ask(decision: Decision | Undecided) -> tuple[tuple[At, At], ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -228,10 +228,14 @@ def finalists(decision: Decision, count: int = 3) -> tuple[Point, ...]:
     return tuple(dict.fromkeys([decision.choice, *ranked[: count - 1], decision.last]))
 
 
-def best_weight(scores: Scores, checkpoint: int, rules: Rules = RULES) -> Point:
+def best_weight(
+    scores: Scores, checkpoint: int, rules: Rules = RULES, relaxed: Collection[Gate] = ()
+) -> Point:
     """The recommended weight of a checkpoint: 1, unless another balances better by more than chance.
 
-    Of several that do, the best. Raises ValueError where the checkpoint is not among the points.
+    Of several that do, the best; one that fails a gate which weight 1 passes is not in question. `relaxed` are the
+    decision's own: what was not held against the checkpoints is not held against their weights. Raises ValueError
+    where the checkpoint is not among the points.
     """
     own = [p for p in scores.points if p.checkpoint == checkpoint and p != BASE]
     if not own:
@@ -241,10 +245,11 @@ def best_weight(scores: Scores, checkpoint: int, rules: Rules = RULES) -> Point:
         return usual
     gates = gates_of(scores, rules)
     columns = [scores.index(p) for p in own]
-    worth = balance(scores.fidelity.value[columns], scores.flexibility.value[columns], rules.lean)
-    draws = balance(scores.fidelity.draws[:, columns], scores.flexibility.draws[:, columns], rules.lean)
+    flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
+    worth = balance(scores.fidelity.value[columns], flexibility.value[columns], rules.lean)
+    draws = balance(scores.fidelity.draws[:, columns], flexibility.draws[:, columns], rules.lean)
     one = own.index(usual)
-    allowed = np.array([p == usual or not gates.get(p) for p in own])
+    allowed = np.array([set(gates.get(p, ())) <= set(gates.get(usual, ())) for p in own])
     best = int(np.where(allowed, worth, -np.inf).argmax())
     ahead = worth[best] > worth[one] + rules.within
     certain = np.quantile(draws[:, best] - draws[:, one], 1 - rules.confidence) > 0

@@ -43,8 +43,8 @@ class Telling:
         """ "epochs 3 to 5", "epochs 3, 5 and 6"; names where there are some."""
         ordered = sorted(points)
         if len(ordered) == 1 or self.names or any(p.weight != 1.0 for p in ordered):
-            return _listed([self.name(p, start and i == 0) for i, p in enumerate(ordered)])
-        return f"{'E' if start else 'e'}pochs {_ranges([p.checkpoint for p in ordered])}"
+            return listed([self.name(p, start and i == 0) for i, p in enumerate(ordered)])
+        return f"{'E' if start else 'e'}pochs {ranges([p.checkpoint for p in ordered])}"
 
     def figures(self, point: Point) -> str:
         at = self.scores.index(point)
@@ -149,7 +149,7 @@ def _cost(telling: Telling, choice: Point, point: Point, what: str) -> Sentence:
         return Sentence(f"{begin} {looks}, and is no stiffer than {telling.name(choice)}.")
     cells = tuple(dict.fromkeys(cell for _, pictures in losses for cell in pictures))
     joint = ", but " if gain >= _NOTABLE else ", and "
-    return Sentence(f"{begin} {looks}{joint}{_listed([text for text, _ in losses])}.", cells)
+    return Sentence(f"{begin} {looks}{joint}{listed([text for text, _ in losses])}.", cells)
 
 
 def _losses(telling: Telling, own: int, other: int, point: Point) -> list[tuple[str, tuple[Cell, ...]]]:
@@ -193,7 +193,7 @@ def _ruled_out(telling: Telling, decision: Decision) -> list[Sentence]:
         ("bleeding", "taught the class word itself to draw your subject", evidence.likeness, BLEEDING, True),
     ):
         points = sorted(p for p, gates in decision.ruled_out.items() if gate in gates and "broken" not in gates)
-        if points:
+        if points and gate not in decision.relaxed:
             verb = "has" if len(points) == 1 else "have"
             pictures = telling.pictures(points[-1], figures, families, highest=highest)
             found.append(Sentence(f"{telling.several(points, True)} {verb} {says}.", pictures))
@@ -276,11 +276,12 @@ def _typical(telling: Telling) -> tuple[Cell, ...]:
     return tuple(telling.cell(point, int(slot)) for slot in slots for point in (BASE, telling.scores.points[-1]))
 
 
-def _listed(texts: Sequence[str]) -> str:
+def listed(texts: Sequence[str]) -> str:
+    """'a, b and c'."""
     return texts[0] if len(texts) == 1 else ", ".join(texts[:-1]) + " and " + texts[-1]
 
 
-def _ranges(numbers: Sequence[int]) -> str:
+def ranges(numbers: Sequence[int]) -> str:
     """'3 to 5 and 8'; two in a row stay '3 and 4'."""
     runs: list[list[int]] = []
     for number in numbers:
@@ -288,4 +289,4 @@ def _ranges(numbers: Sequence[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return _listed([t for run in runs for t in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))])
+    return listed([t for run in runs for t in ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run))])

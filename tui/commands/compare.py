@@ -20,7 +20,7 @@ from engine.runs.summary import read_summary
 from tui.arguments import Parser, json_argument, named, positive, screen_arguments
 from tui.commands.compared import tell_comparison, tell_self_test
 from tui.commands.status import typed
-from tui.commands.train import _begin
+from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.text import count, duration, home_path, say
 
@@ -195,7 +195,7 @@ def _work(asked: Namespace, job: CompareJob, run: RunFolder | None) -> tuple[int
     elif job.prompts in ("", *_KINDS, "demo"):
         own_prompts(run).unlink(missing_ok=True)
     with _quiet(asked.json):
-        return _begin(run, KIND, detach=asked.detach), run
+        return begin_run(run, KIND, detach=asked.detach), run
 
 
 def _name(asked: Namespace, job: CompareJob) -> str:

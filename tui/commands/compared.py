@@ -83,7 +83,7 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
 def _table(report: Report) -> list[str]:
     """A line for every point, the base first."""
     parts = [part for part in _PARTS if any(part in row.parts for row in report.points)]
-    head = ["", "", "fidelity", "flexib.", *(_PARTS[part] for part in parts), "balance", "best", ""]
+    head = ["", "", "fid", "flex", *(_PARTS[part] for part in parts), "bal", "best", ""]
     rows = [head]
     for row in sorted(report.points, key=_in_order):
         figures = [row.fidelity, row.flexibility, *(row.parts.get(part) for part in parts), row.balance]
@@ -147,16 +147,14 @@ def _chart(report: Report) -> list[str]:
     """Fidelity to the right, flexibility upwards, each checkpoint's number at its place; the choice in brackets."""
     top = max([100.0, *(row.fidelity for row in report.points if row.fidelity is not None)])
     grid = [[" "] * (_WIDE + 4) for _ in range(_HIGH)]
-    for row in sorted(report.points, key=lambda row: row.at == report.choice):
+    for row in sorted(report.points, key=lambda row: row.at != report.choice):
         if row.fidelity is None or row.flexibility is None or row.weight not in (0.0, 1.0):
             continue
         number = "base" if row.checkpoint == 0 else str(row.checkpoint)
         mark = f"[{number}]" if row.at == report.choice else number
         across = round(min(max(row.fidelity, 0), top) / top * (_WIDE - 1))
         down = round((100 - min(max(row.flexibility, 0), 100)) / 100 * (_HIGH - 1))
-        for at, letter in enumerate(mark):
-            if across + at < len(grid[down]):
-                grid[down][across + at] = letter
+        _put(grid, mark, across, down)
     lines = []
     for at, cells in enumerate(grid):
         label = {0: "100", _HIGH // 2: "50", _HIGH - 1: "0"}.get(at, "")
@@ -165,6 +163,19 @@ def _chart(report: Report) -> list[str]:
     full = round(100 / top * (_WIDE - 1))
     lines.append("       0" + "fidelity".center(full - 1) + "100")
     return ["  flexibility", *lines]
+
+
+def _put(grid: list[list[str]], mark: str, across: int, down: int) -> None:
+    """Writes a mark where there is room for it, as near to its place as can be."""
+    width = len(grid[0])
+    places = [(down + dy, across + dx) for dy in (0, 1, -1, 2, -2) for dx in (0, 1, -1, 2, -2, 3, -3, 4)]
+    for y, x in places:
+        around = range(max(0, x - 1), x + len(mark) + 1)
+        if 0 <= y < len(grid) and 0 <= x <= width - len(mark) and all(
+            at >= width or grid[y][at] == " " for at in around
+        ):
+            grid[y][x : x + len(mark)] = mark
+            return
 
 
 def tell_self_test(report: Report, folder: Path) -> int:
