@@ -95,5 +95,5 @@ function voteKey(event) {
   const word = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "same", l: "left", r: "right", s: "same" }[event.key];
   if (!word || !ballot || ballot.at >= ballot.pairs.length) return;
   event.preventDefault();
-  castVote(word);
+  if (!event.repeat) castVote(word); // a key held down is one vote
 }
