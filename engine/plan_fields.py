@@ -249,7 +249,7 @@ _NETWORK = (
             ("transformer",
             "the linear layers of the transformers: 722 modules, 170 MB at rank 32 in 16 bits"),
             ("attention", "the attention only: 560 modules, 93 MB; learns less, changes less"),
-            ("locon", "the transformers and the convolutions: 788 modules, 197 MB; texture, for styles"),
+            ("locon", "LoCon: the transformers and the convolutions, 788 modules, 197 MB; texture, for styles"),
         ),
     ),
     PlanField(

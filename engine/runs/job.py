@@ -63,7 +63,7 @@ class Job:
         self._signals = 0
         self._last_signal = 0.0
         self._acted_signals = 0
-        self._paused = self._save = self._sample = False
+        self._paused = self._pause_told = self._save = self._sample = False
         self._looked = 0.0
         self._warned: set[str] = set()
         self._stage: tuple[str, int | None, int | None] | None = None
@@ -112,8 +112,11 @@ class Job:
             return Wanted()
         self._hear()
         while self._paused and self.stop is None and not self._save and not self._sample:
+            self._tell_pause()
             time.sleep(_LOOK_SECONDS)
             self._hear()
+        if not self._paused:
+            self._tell_pause()
         wanted = Wanted(self.stop, self._save, self._sample)
         self._save = self._sample = False
         return wanted
@@ -149,8 +152,12 @@ class Job:
             self._save = True
         elif request.verb == "sample":
             self._sample = True
-        elif self._paused != (request.verb == "pause"):
-            self._paused = not self._paused
+        else:
+            self._paused = request.verb == "pause"  # said when it is held: long work does not hold in its midst
+
+    def _tell_pause(self) -> None:
+        if self._paused != self._pause_told:
+            self._pause_told = self._paused
             self.event("paused" if self._paused else "resumed")
 
     def _want_stop(self, *, now: bool) -> None:

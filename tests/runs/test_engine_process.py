@@ -167,6 +167,29 @@ def test_pause_save_resume(run: RunFolder, engine, until, events_of) -> None:
     assert process.wait() == 4
 
 
+def test_a_pause_asked_for_in_long_work_is_told_when_it_holds(run: RunFolder, engine, until, events_of) -> None:
+    body = """
+    def work(job):
+        job.stage("caching", 0, 1)
+        while not (job.folder.path / "cached").exists():
+            job.stop_asked()
+            time.sleep(0.01)
+        job.stage("caching", 1, 1)
+        job.poll()
+    """
+    process = engine(run, body)
+    until(lambda: events_of(run, "stage"))
+
+    request(run, "pause")
+    until(lambda: not any(run.control.glob("*.json")), "the request is taken")
+    assert not events_of(run, "paused") and read_summary(run).status == "running"
+    (run.path / "cached").touch()
+    until(lambda: events_of(run)[-1].name == "paused", "it holds")
+    request(run, "resume")
+    assert process.wait() == 0
+    assert [event.name for event in events_of(run)][-3:] == ["paused", "resumed", "finished"]
+
+
 def test_sigterm_saves_and_a_second_one_does_not_wait(run: RunFolder, engine, until, events_of) -> None:
     body = """
     def work(job):

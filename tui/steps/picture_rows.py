@@ -128,7 +128,7 @@ def summary_words(rows: list[PictureRow], outlook: Outlook | None) -> str:
     by_state = {state: sum(row.state == state for row in rows) for state in _MARK}
     parts = [count(by_state["trained"], "picture") + " trained"]
     words = {"held": "kept for validation", "out": "left out", "bad": "unusable"}
-    parts += [f"{by_state[state]} {word}" for state, word in words.items() if by_state[state]]
+    parts += [f"{by_state[state]:,} {word}" for state, word in words.items() if by_state[state]]
     sizes = [row.width * row.height for row in rows if row.width]
     if sizes and max(sizes) >= 50_000:
         parts.append(f"{median(sizes) / 1e6:.1f} megapixels in the middle")

@@ -16,8 +16,8 @@ def subject_missing(draft: Draft) -> str:
     name = draft.name.strip()
     if not name:
         return "Give the project a name: the LoRA's files are called so."
-    if trouble := problem("output.name", draft.name):
-        return name_trouble(draft.name) or trouble
+    if trouble := name_trouble(draft.name) or problem("output.name", draft.name):
+        return trouble
     if "base.model" in draft.typed:
         return base_trouble(draft.typed["base.model"])
     outlook = draft.looks.outlook
@@ -33,6 +33,8 @@ def name_trouble(name: str) -> str:
         return f"A file name cannot hold {shown(' '.join(wrong))}: take letters, digits, dashes."
     if name.startswith("."):
         return "A name that begins with a point hides its files: begin with a letter or a digit."
+    if not any(char.isalnum() for char in name):
+        return f"A name wants a letter or a digit, and {shown(name)} has none: the run is called so, too."
     return "The name is too long for a file: take at most 100 characters." if len(name) > 100 else ""
 
 

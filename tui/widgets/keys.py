@@ -14,6 +14,8 @@ from tui.widgets.board import Board, Row, text_width
 if TYPE_CHECKING:
     from tui.screen import HouseScreen
 
+_ALWAYS = {"leave", "help"}  # the others give way to these where there is no room: the help lists them all
+
 
 class KeyBar(Board):
     """The keys that work now, in the order they were bound; those that wait for an answer or are closed are faint.
@@ -34,7 +36,7 @@ class KeyBar(Board):
 
     def rows(self, width: int, height: int) -> Iterable[Row]:
         screen = cast("HouseScreen", self.screen)
-        row: list[tuple[str, str]] = []
+        parts: list[tuple[str, list[tuple[str, str]]]] = []
         told: set[str] = set()
         typing = isinstance(screen.focused, Input | TextArea)
         for _, binding, enabled, _ in screen.active_bindings.values():
@@ -46,7 +48,13 @@ class KeyBar(Board):
             words = screen.key_label(action) or binding.description
             enabled = enabled and screen.key_open(action)
             part = [(" ", ""), (key, "key" if enabled else "muted"), (f" {words} ", "plain" if enabled else "muted")]
-            if text_width(row) + text_width(part) <= width:
+            parts.append((binding.action, part))
+        kept = sum(text_width(part) for action, part in parts if action in _ALWAYS)
+        row: list[tuple[str, str]] = []
+        for action, part in parts:
+            if action in _ALWAYS:
+                kept -= text_width(part)
+            if text_width(row) + text_width(part) + kept <= width:
                 row += part
         yield row
 
