@@ -109,24 +109,30 @@ class Estimate:
     card: Card | None
     seconds: float | None
     seconds_source: str
+    processes: int = 1
+    prior_factor: float = 1.0  # how much longer prior prediction makes a step
 
 
-def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False) -> Estimate:
+def estimate_plan(plan: Plan, card: Card | None = None, *, decode: bool = False, processes: int = 1) -> Estimate:
     """Scans the plan's pictures and works everything out; DatasetError for a folder that cannot be read.
 
     With `decode` every picture is decoded once, as the training does, so that damaged ones do not count: seconds
-    instead of milliseconds.
+    instead of milliseconds. With several `processes`, one for each card, each does the plan's batch.
     """
     configs, native = base_shape(plan.base.model)
     step = _step(configs, native)
-    report = plan_report(plan, native_resolution=native, native_step=step, decode=decode)
-    return estimate_report(plan, report, (configs, native), card)
+    report = plan_report(plan, native_resolution=native, native_step=step, decode=decode, processes=processes)
+    return estimate_report(plan, report, (configs, native), card, processes=processes)
 
 
 def estimate_report(
-    plan: Plan, report: CheckReport, shape: tuple[dict[str, Any] | None, int], card: Card | None = None
+    plan: Plan, report: CheckReport, shape: tuple[dict[str, Any] | None, int], card: Card | None = None, *,
+    processes: int = 1,
 ) -> Estimate:
-    """As `estimate_plan`, for pictures that were looked at before and a base's `base_shape`; milliseconds."""
+    """As `estimate_plan`, for pictures that were looked at before and a base's `base_shape`; milliseconds.
+
+    `report` is of that many processes, too.
+    """
     configs, native = shape
     lora = None
     if configs is not None:
@@ -140,12 +146,13 @@ def estimate_report(
     fast = memory_of(plan, lora, side, length.batch_size, False) if lora and is_sdxl else None
     least = memory_of(plan, lora, side, 1, True) if lora and is_sdxl else None
     seconds, source = _seconds(picture_steps, side, card) if is_sdxl else (None, "this base is not of SDXL's shape")
-    if seconds is not None and plan.regularization.prior_prediction:
-        share = min(1.0, plan.regularization.ratio) * sum(line.items for line in report.buckets) / max(
-            1, sum(line.items + line.class_items for line in report.buckets)
-        )
-        seconds *= 1 + share * PRIOR_COST
-        source += f", x {1 + share * PRIOR_COST:.1f} for prior prediction"
+    prior_factor = _prior_factor(plan, report)
+    if seconds is not None and prior_factor > 1:
+        seconds *= prior_factor
+        source += f", x {prior_factor:.1f} for prior prediction"
+    if seconds is not None and processes > 1:
+        seconds /= processes
+        source += f", shared among {processes} cards as good as this"
     return Estimate(
         report=report,
         native_resolution=native,
@@ -160,10 +167,23 @@ def estimate_report(
         card=card,
         seconds=seconds,
         seconds_source=source,
+        processes=processes,
+        prior_factor=prior_factor,
     )
 
 
-def plan_report(plan: Plan, *, native_resolution: int, native_step: int, decode: bool = False) -> CheckReport:
+def _prior_factor(plan: Plan, report: CheckReport) -> float:
+    """A step's length with the plan's prior prediction; class pictures have none."""
+    if not plan.regularization.prior_prediction:
+        return 1.0
+    own = sum(line.items for line in report.buckets)
+    every = sum(line.items + line.class_items for line in report.buckets)
+    return 1 + min(1.0, plan.regularization.ratio) * own / max(1, every) * PRIOR_COST
+
+
+def plan_report(
+    plan: Plan, *, native_resolution: int, native_step: int, decode: bool = False, processes: int = 1
+) -> CheckReport:
     """What a training of this plan does with its pictures; only their headers are read, unless `decode` is set."""
     captions = plan.captions
     folders = [
@@ -172,15 +192,19 @@ def plan_report(plan: Plan, *, native_resolution: int, native_step: int, decode:
     folders += [Folder(Path(one.path), 1, "class") for one in plan.regularization.folders]
     rules = CaptionRules(extension=captions.extension, prefix=captions.prefix)
     dataset = scan(folders, rules, decode=decode, leave_out=plan.pictures.leave_out)
-    return dataset_report(plan, dataset, native_resolution=native_resolution, native_step=native_step)
+    return dataset_report(
+        plan, dataset, native_resolution=native_resolution, native_step=native_step, processes=processes
+    )
 
 
-def dataset_report(plan: Plan, dataset: Dataset, *, native_resolution: int, native_step: int) -> CheckReport:
+def dataset_report(
+    plan: Plan, dataset: Dataset, *, native_resolution: int, native_step: int, processes: int = 1
+) -> CheckReport:
     """What a training of this plan does with pictures that were scanned before."""
     return check_dataset(
         dataset,
         bucket_rules(plan.pictures, native_resolution, native_step),
-        plan.length.batch_size,
+        plan.length.batch_size * processes,  # together they do the batch of each (engine.train.schedule)
         plan.length.gradient_accumulation,
         plan.length.epochs,
         kind=plan.subject.kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from engine.errors import RunError, shown
@@ -12,8 +13,8 @@ from engine.runs.events import Event, EventReader
 from engine.runs.folder import RunFolder
 from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
-from tui.commands.status import EXIT_CODES, how_to_go_on, progress, typed
-from tui.telling import stage_words, told
+from tui.commands.status import EXIT_CODES, how_to_go_on, progress, quiet_words, typed
+from tui.telling import rate_words, stage_words, told
 from tui.text import count, duration, home_path, plain, say, say_json
 
 LEFT = 130
@@ -39,14 +40,17 @@ class Interrupts:
         self.count += 1
 
 
-def follow(run: RunFolder, interrupts: Interrupts, *, as_json: bool = False, stop_on_interrupt: bool = False) -> int:
-    """Tells a run's events until it ends; the exit code says how it did.
+def follow(
+    run: RunFolder, interrupts: Interrupts, *, as_json: bool = False, stop_on_interrupt: bool = False,
+    known: Collection[str] = (),
+) -> int:
+    """Tells a run's events until it ends, its warnings but for those `known` already; the exit code says how it did.
 
     Ctrl-C leaves and lets the run go on; with `stop_on_interrupt` (a run that was begun in this terminal) it
     asks the engine to save and stop, a second one to stop at once, and a third leaves.
     """
     reader = EventReader(run.events)
-    story = Story(run, as_json)
+    story = Story(run, as_json, frozenset(known))
     heard = 0
     while True:
         # Asked before reading, so that an engine that ends in between is heard to its last word.
@@ -119,9 +123,12 @@ class Story:
 
     run: RunFolder
     as_json: bool
+    known: frozenset[str] = frozenset()
     ended: bool = False
     _attempt: int = 0
     _stage: tuple[str, float] = ("", 0.0)
+    _began: tuple[float, int] = (0.0, 0)
+    _counted: int = 0
     _figures: float = 0.0
     _stepped: bool = False
     _live: bool = False
@@ -152,7 +159,7 @@ class Story:
             summary = read_summary(self.run)
             if summary.quiet and summary.quiet_for is not None:
                 quiet = duration(summary.quiet_for)
-                self._line(time.time(), f"quiet for {quiet}: long steps, compiling or a slow disk; it is alive")
+                self._line(time.time(), f"quiet for {quiet}: {quiet_words(summary.kind)}; it is alive")
 
     def _hear(self, event: Event) -> None:
         if event.attempt > self._attempt:
@@ -169,7 +176,7 @@ class Story:
             self._stepped = True
         elif event.name == "gpu":
             self._gpu = event
-        else:
+        elif event.name != "warning" or event.get("text") not in self.known:
             self._line(event.t, told(event))
 
     def _staged(self, event: Event) -> None:
@@ -177,11 +184,23 @@ class Story:
         name, done, total = str(event.get("name", "")), event.get("done"), event.get("total")
         now = time.monotonic()
         first = name != self._stage[0]
+        count = done if isinstance(done, int) else 0
+        if first or count < self._counted:  # the second time of the same stage, too
+            self._began = (event.elapsed, count)
+        self._counted = count
         last = done is not None and done == total
         if self._live and (first or last or now - self._stage[1] >= _LINE_SECONDS):
             self._stage = (name, now)
             whole = [value if isinstance(value, int) else None for value in (done, total)]
-            self._line(event.t, stage_words(name, whole[0], whole[1]))
+            words = stage_words(name, whole[0], whole[1])
+            self._line(event.t, ", ".join(part for part in (words, self._rate(event, *whole)) if part))
+
+    def _rate(self, event: Event, done: int | None, total: int | None) -> str:
+        """How fast a stage goes on since its first word, and what is left of it; empty where that is not known yet."""
+        seconds, more = event.elapsed - self._began[0], (done or 0) - self._began[1]
+        if done is None or total is None or done >= total or seconds < 1 or more < 1:
+            return ""
+        return rate_words(done, total, more / seconds)
 
     def _line(self, t: float, text: str) -> None:
         if text:

@@ -8,6 +8,9 @@ from engine.errors import shown
 from engine.runs.events import Event
 from tui.text import duration, size
 
+_BYTES_FROM = 10_000_000  # a stage that counts further counts bytes: nobody has as many pictures
+_UNITS = {"regularize": "picture", "words": "picture", "bank": "picture", "plot": "picture"}
+
 
 def told(event: Event) -> str:
     """The event as a sentence, safe to print; empty for steps, stages and readings, which are figures."""
@@ -16,10 +19,24 @@ def told(event: Event) -> str:
 
 
 def stage_words(name: str, done: int | None, total: int | None) -> str:
-    """'encoding pictures 12/40'."""
+    """'encoding pictures 12/40', 'reading the base model 1.2 of 6.9 GB'."""
     if done is None:
         return shown(name)
+    if max(done, total or 0) >= _BYTES_FROM:
+        return f"{shown(name)} {size(done)}" + (f" of {size(total)}" if total is not None else "")
     return f"{shown(name)} {done}/{total}" if total is not None else f"{shown(name)} {done}"
+
+
+def rate_words(done: int, total: int, rate: float) -> str:
+    """'2.1/s, 18 s left' at `rate` a second; bytes as '350.0 MB/s'."""
+    whole = max(done, total)
+    pace = f"{size(rate)}/s" if whole >= _BYTES_FROM else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+    return f"{pace}, {duration((total - done) / rate)} left"
+
+
+def unit_of(kind: str) -> str:
+    """What a step of a run of this kind is: a training's is a step, that of what draws is a picture."""
+    return _UNITS.get(kind, "step")
 
 
 def _started(event: Event) -> str:

@@ -112,9 +112,9 @@ def size(number: float) -> str:
     return f"{number:.0f} bytes"
 
 
-def pace(rate: float) -> str:
+def pace(rate: float, unit: str = "step") -> str:
     """Steps a second, or seconds a step where one takes longer than a second."""
-    return f"{rate:.2f} steps/s" if rate >= 1 else f"{1 / rate:.1f} s/step"
+    return f"{rate:.2f} {unit}s/s" if rate >= 1 else f"{1 / rate:.1f} s/{unit}"
 
 
 def count(number: int, word: str, many: str | None = None) -> str:

@@ -26,7 +26,8 @@ from engine.runs.summary import read_summary
 from engine.vision.models import find_model, installed
 from tui.arguments import Parser, json_argument, named, positive
 from tui.follow import Interrupts
-from tui.text import duration, plain, say, say_json, size
+from tui.telling import rate_words, stage_words
+from tui.text import plain, say, say_json, size
 
 _LOOK_SECONDS = 0.05
 _INTERRUPTED = 130
@@ -183,7 +184,7 @@ class _Counter:
             return
         text = shown(name)
         if isinstance(done, int) and isinstance(total, int):
-            text += f" {done}/{total}{self._pace(name, done, total, event.elapsed)}"
+            text = f"{stage_words(name, done, total)}{self._pace(name, done, total, event.elapsed)}"
         print(f"\r\x1b[K{text[:79]}", end="", file=sys.stderr, flush=True)
 
     def _pace(self, name: str, done: int, total: int, elapsed: float) -> str:
@@ -192,8 +193,7 @@ class _Counter:
         seconds, more = elapsed - self._first[1], done - self._first[2]
         if seconds < 1 or more < 1:
             return ""
-        rate = more / seconds
-        return f", {rate:.0f}/s, {duration((total - done) / rate)} left" if done < total else ""
+        return f", {rate_words(done, total, more / seconds)}" if done < total else ""
 
     def clear(self) -> None:
         if self._shows:

@@ -13,7 +13,7 @@ from engine.plan import Plan
 from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, read_plan
 from engine.plan_finding import Finding
-from tui.arguments import Parser, json_argument
+from tui.arguments import Parser, json_argument, positive
 from tui.text import count, duration, plain, say, say_json, size
 
 _LABEL = 10
@@ -21,6 +21,7 @@ _LABEL = 10
 
 def estimate_arguments(parser: Parser) -> None:
     parser.add_argument("plan", type=Path, metavar="PLAN")
+    parser.add_argument("--processes", type=positive, default=1, metavar="N", help="as for train: one a GPU (1)")
     json_argument(parser)
 
 
@@ -29,7 +30,7 @@ def estimate(asked: Namespace) -> int:
     path = asked.plan.expanduser()
     plan = read_plan(path)
     seen = cards()
-    found = estimate_plan(plan, seen[0] if seen else None, decode=True)
+    found = estimate_plan(plan, seen[0] if seen else None, decode=True, processes=asked.processes)
     findings = [one for one in check_plan(plan, native_resolution=found.native_resolution) if one.severity != "note"]
     if asked.json:
         say_json(as_object(found) | {"findings": plain(findings)})
@@ -44,10 +45,12 @@ def print_estimate(plan: Plan, found: Estimate) -> None:
     report = found.report
     if not tell_report(report):
         return
-    _line("steps", steps_words(report))
+    _line("steps", steps_words(report, found.processes))
     if report.repeats_sentence:
         _line("repeats", report.repeats_sentence)
     _line("rate", effective_words(plan))
+    if found.prior_factor > 1:
+        _line("prior", f"prior prediction makes steps about {found.prior_factor:.1f} times as long")
     if found.lora is not None and found.disk is not None:
         millions = found.lora.parameters / 1e6
         _line("file", f"{size(found.lora.file_bytes)} a checkpoint: {found.lora.modules} modules, "
@@ -83,7 +86,7 @@ def tell_report(report: CheckReport) -> bool:
     return report.trainable
 
 
-def steps_words(report: CheckReport) -> str:
+def steps_words(report: CheckReport, processes: int = 1) -> str:
     """'2,000 in 10 epochs, 200 an epoch: 20 pictures, batch 1'."""
     steps = report.steps
     pictures = sum(line.pictures for line in report.buckets)
@@ -91,6 +94,8 @@ def steps_words(report: CheckReport) -> str:
         f"{steps.total:,} in {count(len(steps.each), 'epoch')}, {steps.per_epoch:,} an epoch: "
         f"{count(pictures, 'picture')} in {count(len(report.buckets), 'bucket')}, batch {report.batch}"
     )
+    if processes > 1:
+        text += f" ({report.batch // processes} on each of {processes} GPUs)"
     if report.accumulation > 1:
         text += f", {report.accumulation} batches a step"
     if report.class_need:
@@ -155,6 +160,8 @@ def as_object(found: Estimate) -> dict[str, object]:
         "memory": {"fast": _memory(found.fast), "least": _memory(found.least)},
         "disk": plain(found.disk) | {"total": found.disk.total} if found.disk else None,
         "card": plain(found.card) if found.card else None,
+        "processes": found.processes,
+        "prior_factor": found.prior_factor,
         "seconds": found.seconds,
         "seconds_source": found.seconds_source,
     }

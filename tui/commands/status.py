@@ -9,7 +9,7 @@ from engine.errors import shown
 from engine.runs.folder import RunFolder, find_run, home, list_runs
 from engine.runs.summary import RunSummary, read_summary
 from tui.arguments import Parser, json_argument
-from tui.telling import stage_words
+from tui.telling import stage_words, unit_of
 from tui.text import clock, duration, home_path, pace, plain, say, say_json, table
 
 STOPPED, FAILED = 3, 4
@@ -86,23 +86,28 @@ def describe(run: RunFolder, summary: RunSummary) -> None:
 
 def progress(summary: RunSummary) -> str:
     """One line of figures: epoch, step, rate, loss, time left and the clock time it ends at."""
-    parts = []
+    parts, unit = [], unit_of(summary.kind)
     if summary.epoch is not None:
         parts.append(f"epoch {summary.epoch}/{summary.epochs}" if summary.epochs else f"epoch {summary.epoch}")
     if summary.step is not None:
-        parts.append(f"step {summary.step}/{summary.steps}" if summary.steps else f"step {summary.step}")
+        parts.append(f"{unit} {summary.step}/{summary.steps}" if summary.steps else f"{unit} {summary.step}")
     if not parts and summary.stage is None:
         return ""
     if summary.stage is not None and summary.alive:
         parts.append(stage_words(summary.stage, summary.stage_done, summary.stage_total))
     if summary.alive:
         if summary.rate:
-            parts.append(pace(summary.rate))
+            parts.append(pace(summary.rate, unit))
         if summary.loss is not None:
             parts.append(f"loss {summary.loss:.4f}")
         if summary.seconds_left is not None and summary.status == "running":
             parts.append(time_left(summary.seconds_left))
     return ", ".join(parts)
+
+
+def quiet_words(kind: str) -> str:
+    """What it may be that a run says nothing."""
+    return f"long {unit_of(kind)}s, compiling or a slow disk"
 
 
 def typed(run: RunFolder) -> str:
@@ -154,7 +159,7 @@ def _why(run: RunFolder, summary: RunSummary) -> list[str]:
     name = typed(run)
     lines = [f"warning: {shown(summary.warning)}"] if summary.warning else []
     if summary.quiet and summary.quiet_for is not None:
-        lines.append(f"quiet for {duration(summary.quiet_for)}: long steps, compiling or a slow disk")
+        lines.append(f"quiet for {duration(summary.quiet_for)}: {quiet_words(summary.kind)}")
     if summary.status in {"failed", "died"}:
         lines.append(f"why: {shown(summary.reason or 'not said')}")
         if summary.hint and summary.status == "failed":

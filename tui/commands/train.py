@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from argparse import Namespace
+from collections.abc import Collection
 from pathlib import Path
 
 from engine.errors import BaseModelError, PlanError, RunError, shown
@@ -41,10 +42,10 @@ def train(asked: Namespace) -> int:
     """Checks the plan, makes its run, starts the engine, and follows it unless asked to return at once."""
     path = asked.plan.expanduser()
     plan = read_plan(path)
-    _tell_findings(plan, path)
+    told = _tell_findings(plan, path)
     name = run_name(plan, path) if asked.name is None else asked.name
     run = create_run(name, absolute_text(path), exact=asked.name is not None)
-    return begin_run(run, processes=asked.processes, detach=asked.detach)
+    return begin_run(run, processes=asked.processes, detach=asked.detach, known=told)
 
 
 def demo(asked: Namespace) -> int:
@@ -100,19 +101,25 @@ def native_resolution(model: str) -> int | None:
         return None
 
 
-def _tell_findings(plan: Plan, path: Path) -> None:
-    """Refuses a plan with errors, all of them named; prints what is unwise in it."""
+def _tell_findings(plan: Plan, path: Path) -> list[str]:
+    """Refuses a plan with errors, all of them named; prints what is unwise in it, and gives that."""
     findings = check_plan(plan, native_resolution=native_resolution(plan.base.model))
     errors = [finding.sentence for finding in findings if finding.severity == "error"]
     if errors:
         raise PlanError("\n".join(f"{shown(path)}: {sentence}" for sentence in errors))
-    for finding in findings:
-        if finding.severity == "warning":
-            say(f"warning: {shown(finding.sentence)}")
+    warnings = [finding.sentence for finding in findings if finding.severity == "warning"]
+    for sentence in warnings:
+        say(f"warning: {shown(sentence)}")
+    return warnings
 
 
-def begin_run(run: RunFolder, verb: str = "train", *, processes: int = 1, detach: bool = False) -> int:
-    """Starts the run's engine; a run that was refused leaves no folder behind."""
+def begin_run(
+    run: RunFolder, verb: str = "train", *, processes: int = 1, detach: bool = False, known: Collection[str] = ()
+) -> int:
+    """Starts the run's engine and follows it; a run that was refused leaves no folder behind.
+
+    Warnings that are `known` were told before: the engine's repetition of them is not.
+    """
     try:
         started = start_engine(run, verb, processes=processes)
     except KeyboardInterrupt:
@@ -130,7 +137,7 @@ def begin_run(run: RunFolder, verb: str = "train", *, processes: int = 1, detach
         if detach:
             return 0
         say("Ctrl-C saves and stops it.")
-        return follow(run, interrupts, stop_on_interrupt=True)
+        return follow(run, interrupts, stop_on_interrupt=True, known=known)
 
 
 def absolute_text(path: Path) -> str:
