@@ -187,7 +187,11 @@ def comparison_run(comparison_store: Callable[[str], Path], own_home: Path) -> C
     """Puts a comparison of this kind, `fox-compare`, and its training `fox` into this test's home."""
 
     def put(kind: str = "finished") -> RunFolder:
-        shutil.copytree(comparison_store(kind), own_home / "runs", symlinks=True)
-        return RunFolder(own_home / "runs" / "fox-compare")
+        store = comparison_store(kind)
+        shutil.copytree(store, own_home / "runs", symlinks=True)
+        run = RunFolder(own_home / "runs" / "fox-compare")
+        for path in (run.job, run.compare / "report.json"):
+            path.write_text(path.read_text("utf-8").replace(str(store), str(own_home / "runs")), encoding="utf-8")
+        return run
 
     return put

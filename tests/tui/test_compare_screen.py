@@ -201,11 +201,8 @@ async def test_the_measures_cannot_tell(comparison_run):
         await until(pilot, "Epoch 10", "make this the LoRA")  # a person may choose all the same
 
 
-async def test_files_from_elsewhere_go_by_number_and_name(comparison_run, own_home, comparison_store):
-    shutil.copytree(comparison_store("from_elsewhere"), own_home / "runs")
-    from engine.runs.folder import RunFolder
-
-    async with opened(RunFolder(own_home / "runs" / "fox-compare")) as pilot:
+async def test_files_from_elsewhere_go_by_number_and_name(comparison_run):
+    async with opened(comparison_run("from_elsewhere")) as pilot:
         await until(pilot, "Take fox-middle: clearly the best", "2 ← choice")
         await pilot.press("2")
         await until(pilot, "LoRA ", "● 2 fox-middle", "✗ 3 fox_hard_", "fox-middle: choice")
@@ -239,7 +236,7 @@ async def test_live_while_it_is_drawn(comparison_run):
     with job.alive():
         async with opened(run) as pilot:
             text = await until(pilot, "▸ running: first pictures", "No choice yet", "Drawn last: the base", "▀")
-            assert "goes on without this screen" in text and fits(pilot)
+            assert "It goes on when you leave (q); `lorasmith` comes back." in text and fits(pilot)
             for done in (20, 40, 60, 120):
                 job.event("stage", name="first pictures", done=done, total=400)
             await until(pilot, "30 %", "120 of 400", "a second", "done ")

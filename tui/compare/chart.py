@@ -77,7 +77,7 @@ class BalanceChart(Board):
             yield [(f"{label:>{_LABEL - 1}}", "muted"), ("┤" if label else "│", "muted"),
                    *(canvas.get((x, y), (" ", "")) for x in range(columns))]  # fmt: skip
         yield [(" " * (_LABEL - 1) + "└", "muted"), ("─" * columns, "muted")]
-        signs: Row = [("  fidelity →   ↑ flexibility", ""), *_legend(self.seen)]
+        signs: Row = [("  fidelity →  ↑ flexibility", ""), *_legend(self.seen)]
         zero: Row = [(f"{' ' * _LABEL}{left:.0f}", "muted")]
         yield spread([*zero, *signs], [(f"{right:.0f}", "muted")], _LABEL + scale)
 
@@ -85,9 +85,9 @@ class BalanceChart(Board):
 def _legend(seen: Compared) -> Row:
     row: list[tuple[str, str]] = []
     if len(seen.decision.front) > 1:
-        row += [("   · ·", "accent"), (" the front", "muted")]
+        row += [("  · ·", "accent"), (" front", "muted")]
     if any(_is_out(one) and one.fidelity is not None for one in seen.report.points):
-        row += [("   (5)", ""), (" ruled out", "muted")]
+        row += [("  (5)", ""), (" ruled out", "muted")]
     return row
 
 

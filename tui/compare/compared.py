@@ -56,8 +56,9 @@ class Compared:
 
     @property
     def words(self) -> tuple[Words, ...]:
-        """The decision's sentences, then what the job remarked."""
-        return (*self.leaning.words, *(Words(note) for note in self.report.notes))
+        """The decision's sentences, what the high-res fix showed, and what the job remarked."""
+        hires = [Words(self.report.hires.sentence)] if self.report.hires is not None else []
+        return (*self.leaning.words, *hires, *(Words(note) for note in self.report.notes))
 
     @property
     def choice(self) -> At | None:

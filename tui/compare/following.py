@@ -92,7 +92,7 @@ def how_it_stands(
         drawn = ""
         if newest is not None and seen is not None:
             drawn = f"Drawn last: {seen.name((newest.checkpoint, newest.weight))}. "
-        return f"{drawn}It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
+        return f"{drawn}It goes on when you leave (q); `lorasmith` comes back.", "muted"
     if trouble:
         return trouble, "bad"
     if status in {"failed", "died"} and job is not None:

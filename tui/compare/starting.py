@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,9 +15,9 @@ from textual.message import Message
 from textual.screen import ModalScreen
 
 from engine.compare.find import comparison_of, parent_of
-from engine.compare.settings import KIND, SEEDS, CompareJob, Depth, job_text
+from engine.compare.settings import KIND, CompareJob, Depth, job_text
 from engine.errors import LorasmithError, shown
-from engine.runs.folder import RunFolder, create_run, list_runs
+from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
 from tui.steps.form import Line, Said
@@ -24,12 +26,13 @@ from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
+    from engine.compare.outlook import Outlook
     from tui.app import LorasmithApp
 
 DEPTHS: tuple[tuple[Depth, str], ...] = (
-    ("quick", "a few prompts for every checkpoint, and no more"),
-    ("normal", "a few prompts for all, then more for those that may be the best"),
-    ("thorough", "twice the pictures, where normal finds it too close to call"),
+    ("quick", "a few prompts for every checkpoint"),
+    ("normal", "and then more for those that may be the best"),
+    ("thorough", "the same with four seeds a prompt instead of two"),
 )
 
 
@@ -51,56 +54,30 @@ def compare_run(house: LorasmithApp, run: RunFolder) -> None:
 
 
 @dataclass(frozen=True)
-class Outlook:
-    """What a comparison of this training would draw: `first` pictures by depth, and seconds a picture where known."""
+class Costs:
+    """The job that would be begun, and what it would cost at each depth."""
 
     job: CompareJob
-    checkpoints: int
-    prompts: int
-    early: int
-    seconds: float | None
+    outlooks: Mapping[Depth, Outlook]
 
     def words(self, depth: Depth) -> str:
-        """'about 176 pictures first, 4 min here; then more of the best'."""
-        first = (self.checkpoints + 1) * self.early * SEEDS[depth]
-        took = f", about {duration(first * self.seconds)}" if self.seconds is not None else ""
-        if depth == "quick":
-            return f"{count(first, 'picture')}{took}"
-        most = (self.checkpoints + 1) * self.prompts * SEEDS[depth]
-        longest = f", {duration(most * self.seconds)}" if self.seconds is not None else ""
-        return f"{count(first, 'picture')} first{took}; all in all rarely over {most:,}{longest}"
+        """ "336 to 588 pictures, 4 min to 7 min here"."""
+        seen = self.outlooks[depth]
+        least, most = seen.pictures.least, seen.pictures.most
+        pictures = count(least, "picture") if least == most else f"{least:,} to {most:,} pictures"
+        if seen.seconds is None:
+            return f"{pictures}; how long one takes here shows when it draws"
+        ends = list(dict.fromkeys(duration(number * seen.seconds) for number in (least, most)))
+        return f"{pictures}, {' to '.join(ends)} here"
 
 
-def outlook_of(run: RunFolder) -> Outlook:
+def costs_of(run: RunFolder) -> Costs:
     """Counts what would be drawn. LorasmithError where there is nothing to compare."""
-    from engine.compare.sources import epoch_files, run_job_of
-    from engine.select.prompts import DEMO, prompt_set
+    from engine.compare.outlook import outlook
+    from engine.compare.sources import run_job_of
 
     job = run_job_of(run)
-    files = epoch_files(run.checkpoints)
-    if not files:
-        raise LorasmithError(f"{shown(run.name)} has no checkpoint of a whole epoch, so there is nothing to compare.")
-    prompts = prompt_set(DEMO if job.base.model == DEMO else job.kind)
-    return Outlook(job, len(files), len(prompts.prompts), len(prompts.first().prompts), _seconds_before(job))
-
-
-def _seconds_before(job: CompareJob) -> float | None:
-    """Seconds a picture took in the newest comparison with this base; None without one."""
-    from engine.compare.report import read_report
-    from engine.compare.settings import read_compare_job
-
-    for run in list_runs():
-        if run.kind != KIND:
-            continue
-        try:
-            same = read_compare_job(run.job).base == job.base
-            report = read_report(run.compare)
-        except LorasmithError:
-            continue
-        spent = sum(report.seconds.get(part, 0.0) for part in ("drawing", "measuring"))
-        if same and report.drawn and spent:
-            return spent / report.drawn
-    return None
+    return Costs(job, {depth: outlook(replace(job, depth=depth)) for depth, _ in DEPTHS})
 
 
 class StartCompare(ModalScreen[RunFolder | None]):
@@ -123,14 +100,14 @@ class StartCompare(ModalScreen[RunFolder | None]):
     class Told(Message):
         """Posted by the threads: what it would cost; that it has begun; or why it cannot."""
 
-        outlook: Outlook | None = None
+        costs: Costs | None = None
         started: RunFolder | None = None
         trouble: str = ""
 
     def __init__(self, run: RunFolder) -> None:
         super().__init__()
         self.run = run
-        self.outlook: Outlook | None = None
+        self.costs: Costs | None = None
         self.trouble = ""
         self.beginning = False
 
@@ -153,7 +130,7 @@ class StartCompare(ModalScreen[RunFolder | None]):
 
     def _look(self) -> None:
         try:
-            self.post_message(self.Told(outlook=outlook_of(self.run)))
+            self.post_message(self.Told(costs=costs_of(self.run)))
         except LorasmithError as error:
             self.post_message(self.Told(trouble=shown(error)))
 
@@ -170,11 +147,12 @@ class StartCompare(ModalScreen[RunFolder | None]):
             parts.append((self.trouble, "bad"))
         elif self.beginning:
             parts.append(("It is being started…", "accent"))
-        elif self.outlook is None:
+        elif self.costs is None:
             parts.append(("Counting what would be drawn…", "muted"))
         else:
             depth = DEPTHS[self.query_one(Listing).at][0]
-            parts.append((f"{self.outlook.words(depth)[:1].upper()}{self.outlook.words(depth)[1:]}.", "plain"))
+            checkpoints = count(self.costs.outlooks[depth].checkpoints, "checkpoint")
+            parts.append((f"{checkpoints} and the untouched base: {self.costs.words(depth)}.", "plain"))
             parts.append(("It goes on when you leave, can be stopped at any moment and keeps what is drawn.", "muted"))
         keys = "escape leaves all as it is." if self.trouble else "enter begins, ↑↓ choose, escape leaves all as it is."
         self.query_one("#says", Said).show(*parts, (keys, "muted"))
@@ -183,7 +161,7 @@ class StartCompare(ModalScreen[RunFolder | None]):
         if message.started is not None:
             self.dismiss(message.started)
             return
-        self.outlook = message.outlook or self.outlook
+        self.costs = message.costs or self.costs
         self.trouble, self.beginning = message.trouble, False
         self._say()
 
@@ -192,11 +170,11 @@ class StartCompare(ModalScreen[RunFolder | None]):
             self.dismiss(None)
 
     def action_begin(self) -> None:
-        if self.outlook is None or self.beginning:
+        if self.costs is None or self.beginning:
             return
         self.beginning, self.trouble = True, ""
         self._say()
-        job = replace(self.outlook.job, depth=DEPTHS[self.query_one(Listing).at][0])
+        job = replace(self.costs.job, depth=DEPTHS[self.query_one(Listing).at][0])
         threading.Thread(target=self._begin, args=(job,), daemon=True, name="begin").start()
 
     def _begin(self, job: CompareJob) -> None:
@@ -208,8 +186,6 @@ class StartCompare(ModalScreen[RunFolder | None]):
 
 def begun(run: RunFolder, job: CompareJob) -> RunFolder:
     """The comparison's own run, started; one that is refused leaves no folder behind. RunError says why."""
-    import shutil
-
     made = create_run(f"{run.name}-compare", job_text(job), kind=KIND, parent=parent_of(job))
     try:
         start_engine(made, KIND)

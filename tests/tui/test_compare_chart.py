@@ -1,0 +1,96 @@
+"""The chart of fidelity against flexibility: numbers where they belong, words beside those that matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.compare.report import CheckpointRow, DecisionRow, Lean, PointRow, Report
+from tui.compare.chart import BalanceChart
+from tui.compare.compared import Compared, headline, per_cent
+
+
+def compared(points: dict[int, tuple[float, float]], choice: int, front=(), ruled_out=(), weight=None) -> Compared:
+    """Checkpoints by number with fidelity and flexibility; the last is the highest number, and the likest, too."""
+    rows = [PointRow(0, 0.0, 0.0, 100.0)]
+    rows += [PointRow(n, 1.0, f, x, ruled_out=("copying",) if n in ruled_out else ()) for n, (f, x) in points.items()]
+    if weight is not None:
+        rows.append(PointRow(choice, weight[0], *weight[1:]))
+    last = (max(points), 1.0)
+    recommended = (choice, weight[0]) if weight is not None else (choice, 1.0)
+    decision = DecisionRow((choice, 1.0), (choice, 1.0), last, last, "clear", 0.9, front=tuple((n, 1.0) for n in front))
+    checkpoints = tuple(CheckpointRow(n, f"epoch {n}", f"/x/{n}.safetensors") for n in points)
+    report = Report(
+        "fox-compare", checkpoints=checkpoints, points=tuple(rows), decision=decision, state="done",
+        dial=(Lean(1.0, decision, weight=recommended),),
+    )  # fmt: skip
+    return Compared(Path("/x"), report)
+
+
+def drawn(seen: Compared, width: int = 80, height: int = 12) -> list[str]:
+    chart = BalanceChart()
+    chart.seen = seen
+    rows = ["".join(text for text, _ in row) for row in chart.rows(width, height)]
+    assert all(len(row) <= width for row in rows)
+    return rows
+
+
+def place(rows: list[str], text: str) -> tuple[int, int]:
+    """Line and column of some text on the chart."""
+    return next((y, row.index(text)) for y, row in enumerate(rows) if text in row)
+
+
+def test_more_fidelity_is_further_right_and_more_flexibility_higher():
+    rows = drawn(compared({1: (20, 95), 2: (50, 80), 3: (80, 40)}, 2))
+    one, two, three = place(rows, "1 "), place(rows, "2 ← choice"), place(rows, "3 ")
+    assert one[0] < two[0] < three[0] and one[1] < two[1] < three[1]
+    assert place(rows, "○ ← base") < one
+
+
+@pytest.mark.parametrize("width", [60, 80, 160])
+@pytest.mark.parametrize("height", [6, 9, 20])
+def test_choice_last_and_most_photographic_have_their_words_at_every_size(width, height):
+    points = {n: (30 + 8 * n, 100 - n * n) for n in range(1, 9)}
+    text = "\n".join(drawn(compared(points, 4, front=range(1, 9)), width, height))
+    assert "choice" in text and "base" in text
+    assert "last, most photographic" in text
+
+
+def test_numbers_that_share_a_place_stand_beside_one_another():
+    rows = drawn(compared({n: (60, 80) for n in range(1, 6)} | {9: (90, 30)}, 3))
+    line = next(row for row in rows if "3" in row and "1" in row)
+    assert sorted(part for part in line[6:].split() if part.isdigit()) == ["1", "2", "3", "4", "5"]
+    assert any("choice" in row for row in rows)
+
+
+def test_what_is_ruled_out_stands_in_brackets_and_the_front_is_joined_by_dots():
+    rows = drawn(compared({1: (20, 95), 2: (60, 80), 9: (95, 20)}, 2, front=(1, 2), ruled_out=(9,)))
+    text = "\n".join(rows)
+    assert "(9)" in text and "ruled out" in rows[-1] and "· · front" in rows[-1]
+    first, second = place(rows, "1 "), place(rows, "2 ←")
+    assert "·" in rows[first[0]][first[1] : second[1]] + rows[second[0]][: second[1]]
+
+
+def test_the_recommended_weight_has_a_place_of_its_own():
+    text = "\n".join(drawn(compared({1: (20, 95), 4: (60, 80), 9: (95, 20)}, 4, weight=(0.8, 50.0, 95.0))))
+    assert "at 0.8" in text and "choice" in text
+
+
+def test_fidelity_that_cannot_be_told_leaves_the_chart_empty():
+    seen = compared({1: (20, 95), 2: (60, 80)}, 2)
+    rows = tuple(PointRow(row.checkpoint, row.weight, None, row.flexibility) for row in seen.report.points)
+    report = Report("x", points=rows, decision=DecisionRow(reason="It cannot."), state="done")
+    assert drawn(Compared(Path("/x"), report)) == []
+
+
+def test_figures_beyond_the_scale_are_drawn_all_the_same():
+    rows = drawn(compared({1: (-12, 130), 2: (140, -5)}, 1))
+    assert "130" in rows[0] and "choice" in "\n".join(rows)
+
+
+def test_the_headline_says_how_sure_it_is():
+    assert headline(compared({1: (20, 95), 4: (60, 80)}, 4))[0] == (
+        "Take epoch 4: clearly the best (chance of being best 90 %)"
+    )
+    assert [per_cent(share) for share in (0.999, 0.5, 0.001)] == ["over 99 %", "50 %", "under 1 %"]
