@@ -1,6 +1,6 @@
 """The demo: a training of the real kind, small enough for two processor cores and three minutes.
 
-Light: it names a plan and copies pictures; the engine trains it like any other.
+Light: it names a plan and copies pictures; the engine trains it, and compares its epochs, like any other.
 """
 
 from __future__ import annotations

@@ -126,8 +126,15 @@ class Work:
         """The contact sheet: the base and these points as rows, the first prompts as columns."""
         every = len(self.grid.seeds)
         shots = {point: self.grid.shots(point, self.grid.first)[::every] for point in (BASE, *sorted(points))}
-        names = {point: self.board.report.name_of((point.checkpoint, point.weight)) for point in shots}
+        names = {point: self._label(point) for point in shots}
         self.board.look({names[point]: own for point, own in shots.items()}, name)
+
+    def _label(self, point: Point) -> str:
+        """A row's name in few letters: 'epoch 4', '4 at 0.8'."""
+        if point == BASE:
+            return "the base"
+        called = self.board.report.name_of((point.checkpoint, 1.0))
+        return called if point.weight == 1.0 else f"{called.removeprefix('epoch ')} at {point.weight:g}"
 
     def end(self) -> None:
         """The last report, and the choice in a sentence."""

@@ -82,10 +82,13 @@ def test_demo_stops_on_ctrl_c_after_saving_and_can_be_resumed(begin, lorasmith, 
 
 
 @pytest.mark.slow
-def test_demo_ends_with_ten_checkpoints_in_under_three_minutes(begin, tmp_path):
+def test_demo_goes_to_the_chosen_lora_three_minutes_of_training_and_five_of_comparing(begin, tmp_path):
     demo = begin("demo", "--out", tmp_path)
-    out, errors = demo.communicate(timeout=180)
+    out, errors = demo.communicate(timeout=180 + 300)
     assert (demo.returncode, errors) == (0, ""), out
     last = " ".join(out.split()).rpartition("The 10 checkpoints, one an epoch, are in ")[2]
     assert str(tmp_path / "demo" / "checkpoints") in last and "`lorasmith draw" in last
     assert len(list((tmp_path / "demo" / "checkpoints").glob("*.safetensors"))) == 10
+    assert "fidelity" in last and "All pictures, on one page:" in last
+    assert (tmp_path / "demo-compare" / "compare" / "page.html").is_file()
+    assert list((tmp_path / "demo").glob("*.safetensors")), "the choice, under its final name"

@@ -263,6 +263,30 @@ def _tell(asked: Namespace, run: RunFolder) -> int:
     return 0
 
 
+def demo_comparison(run: RunFolder) -> int:
+    """The demo's end: its checkpoints compared, the choice told, and made the LoRA."""
+    from engine.compare.export import choose
+    from engine.demo import demo_prompt
+
+    job = run_job_of(run)
+    _tell_cost(job, "")
+    made = create_run(f"{run.name}-{KIND}", job_text(job), kind=KIND, parent=parent_of(job))
+    code = begin_run(made, KIND)
+    if code:
+        return code
+    report = read_report(made.compare)
+    tell_comparison(report, made, typed(made))
+    if report.choice is None:
+        return 0
+    done = choose(made.path, to=run.path)
+    say(
+        f"The choice is exported: {home_path(done.file)}. `lorasmith draw {demo_prompt()!r} --lora "
+        f"{home_path(done.file)}:{done.weight:g} --to picture.png` draws with it, and one made on a real SDXL base "
+        "goes into the Lora folder of A1111, Forge, ComfyUI or InvokeAI."
+    )
+    return 0
+
+
 class _quiet:
     """Has what is said while the job runs go to stderr where stdout is for a program."""
 

@@ -49,21 +49,20 @@ def train(asked: Namespace) -> int:
 
 
 def demo(asked: Namespace) -> int:
-    """Trains on the base and the pictures that travel with lorasmith; ends with where the checkpoints are."""
-    from engine.demo import demo_prompt
+    """Trains on the base and the pictures that travel with lorasmith, and goes all the way to one LoRA."""
+    from tui.commands.compare import demo_comparison
 
     run = make_demo(asked.out.expanduser().absolute() if asked.out is not None else None)
     say("A demo: ten epochs on a tiny base that comes with lorasmith. It needs no GPU and no download.")
     code = begin_run(run)
-    if code == 0:
-        files = sorted(run.checkpoints.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
-        middle = files[len(files) // 2]
-        say(
-            f"The {len(files)} checkpoints, one an epoch, are in {home_path(run.checkpoints)}: "
-            f"`lorasmith draw {demo_prompt()!r} --lora {home_path(middle)} --to picture.png` draws with one, and "
-            "one made on a real SDXL base goes into the Lora folder of A1111, Forge, ComfyUI or InvokeAI."
-        )
-    return code
+    if code:
+        return code
+    files = sorted(run.checkpoints.glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"))
+    say(
+        f"The {len(files)} checkpoints, one an epoch, are in {home_path(run.checkpoints)}. Which one to take? Each "
+        "draws the same prompts with the same seeds; what it keeps of the subject and of its freedom is measured."
+    )
+    return demo_comparison(run)
 
 
 def make_demo(parent: Path | None = None) -> RunFolder:
