@@ -119,12 +119,13 @@ def choose_readers(
     absent = next((source for source in named.values() if not source.here), None)
     if absent is not None:
         raise LorasmithError(f"{offer(absent)} Let it be fetched, or name a folder that holds it.")
-    own = {} if demo else {name: _preferred(name, fetch, report) for name in _wanted(kind, named)}
+    found: dict[Reading, ModelSource | None] = {}
     if demo:
-        small = find_model(DEMO, "embedding")
         # SSCD takes true drawings of one emoji on other grounds for copies (0.76, where its mark is 0.75): not here.
-        own = dict.fromkeys(("likeness", "following", "looks", "copying"), small)
-    found: dict[Reading, ModelSource | None] = {**own, **named}
+        found.update(dict.fromkeys(_SERVES["demo"], find_model(DEMO, "embedding")))
+    else:
+        found.update({name: _preferred(name, fetch, report) for name in _wanted(kind, named) if name not in named})
+    found.update(named)
     for name, other in _STAND_IN.items():
         source = found.get(other)
         if found.get(name) is None and source is not None and "embedding" in ROLES[source.loader]:

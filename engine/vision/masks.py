@@ -45,7 +45,7 @@ class Masker:
 
     def masks(self, images: Sequence[Image.Image], what: str) -> list[Image.Image | None]:
         """Of each picture where `what` is (white; the picture's own size), or None where it is not to be told apart."""
-        side = self._model.config.vision_config.image_size
+        side = int(self._model.config.vision_config.image_size)  # type: ignore[arg-type]
 
         @torch.inference_mode()
         def batch(some: Sequence[Image.Image]) -> np.ndarray:
