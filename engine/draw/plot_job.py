@@ -40,6 +40,7 @@ from engine.draw.plot_settings import (
     SHOWN_SIDE,
     Cell,
     Plot,
+    deliver,
     read_plot,
     shown_size,
 )
@@ -341,18 +342,6 @@ def _finish(job: Job, plot: Plot, base: Base, kept: _Cells) -> None:
     write_atomic(job.folder.path / RESULT, json.dumps({"grid": GRID, "cells": cells}, indent=1))
     if plot.to:
         deliver(grid, Path(plot.to))
-
-
-def deliver(grid: Path, to: Path) -> None:
-    """Copies the grid to where it is wanted. LorasmithError where that cannot be."""
-    try:
-        with atomic_path(to) as beside:
-            shutil.copyfile(grid, beside)
-    except OSError as error:
-        raise LorasmithError(
-            f"The grid is drawn and lies in {shown(grid)}, but {shown(to)} cannot be written ({error.strerror}): copy "
-            "it, or make room or the folder there and go on."
-        ) from error
 
 
 def _model_called(plot: Plot, model: Model) -> str:

@@ -179,7 +179,8 @@ def _fitted(labels: Sequence[str], size: float, widths: Sequence[int], height: f
             for own, width in zip(lines, widths, strict=True)
         )
         if whole or hard:
-            cut = [_cut(own, font, width, room) for own, width in zip(lines, widths, strict=True)]
+            even = [_evened(text, own, font) for text, own in zip(labels, lines, strict=True)]
+            cut = [_cut(own, font, width, room) for own, width in zip(even, widths, strict=True)]
             return _Text(font, max(size, _LEAST_TEXT), cut)
         size = max(_LEAST_TEXT, size * 0.94)
 
@@ -195,6 +196,18 @@ def _wrapped(text: str, font: FreeTypeFont, width: int, *, hard: bool) -> list[s
         else:
             lines.append(word)
     return lines or [""]
+
+
+def _evened(text: str, lines: list[str], font: FreeTypeFont) -> list[str]:
+    """The same number of lines, as equally long as they can be: no single word alone in the last."""
+    longest = round(max(map(font.getlength, lines)))
+    widest_word = max(font.getlength(word) for word in text.split() or [""])
+    for width in range(longest, 0, -max(1, longest // 40)):
+        narrower = _wrapped(text, font, width, hard=False)
+        if len(narrower) > len(lines) or width < widest_word:
+            break
+        lines = narrower
+    return lines
 
 
 def _broken(word: str, font: FreeTypeFont, width: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +15,7 @@ from engine.draw.order import Order
 from engine.draw.plot_axes import Axis, AxisKind, Value, label, reordered, searched
 from engine.draw.plot_sources import BASE, Checkpoint
 from engine.errors import LorasmithError, PlanError, shown
+from engine.files import atomic_path
 from engine.plan import BaseChoice
 from engine.runs.folder import RunFolder, list_runs
 
@@ -246,6 +248,18 @@ def read_plot(path: Path) -> Plot:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, AssertionError, StopIteration) as error:
         raise PlanError(
             f"{shown(path)} cannot be read as a plot ({shown(error)}): run `lorasmith plot` anew."
+        ) from error
+
+
+def deliver(grid: Path, to: Path) -> None:
+    """Copies the grid to where it is wanted. LorasmithError where that cannot be."""
+    try:
+        with atomic_path(to) as beside:
+            shutil.copyfile(grid, beside)
+    except OSError as error:
+        raise LorasmithError(
+            f"The grid is drawn and lies in {shown(grid)}, but {shown(to)} cannot be written ({error.strerror}): copy "
+            "it, or make room or the folder there and go on."
         ) from error
 
 

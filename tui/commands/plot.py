@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.draw.plot_plan import PlotRequest, settled
-from engine.draw.plot_settings import CELLS, GRID, KIND, PLACES, RESULT, Plot, job_text, same_plot
+from engine.draw.plot_settings import CELLS, GRID, KIND, PLACES, RESULT, Plot, deliver, job_text, same_plot
 from engine.errors import RunError, shown
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
@@ -99,7 +99,8 @@ def _again(asked: Namespace, run: RunFolder, to: Path) -> int:
             return 0
         with Interrupts() as interrupts:
             return follow(run, interrupts, as_json=asked.json)
-    if summary.status == "finished" and to.is_file() and not _failed(_result(run)):
+    if summary.status == "finished" and not _failed(_result(run)):
+        deliver(run.path / GRID, to)
         if not asked.json:
             say(f"The run {shown(run.name)} has drawn it already.")
         return 0
