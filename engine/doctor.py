@@ -107,10 +107,10 @@ def graphics(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """The cards the driver shows, and whether torch can use them."""
     seen: tuple[Card, ...] = cards()
     for card in seen:
-        free = (card.total - card.used) / 1e9
-        state: State = "ok" if free > 0.5 * card.total / 1e9 else "warning"
+        total, free = card.total / 2**30, (card.total - card.used) / 2**30
+        state: State = "ok" if free > 0.5 * total else "warning"
         advice = "" if state == "ok" else "another program holds much of it: end that before training"
-        fact = f"{shown(card.name)}, {card.total / 1e9:.1f} GB, {free:.1f} GB free, driver {shown(card.driver)}"
+        fact = f"{shown(card.name)}, {total:.1f} GiB, {free:.1f} GiB free, driver {shown(card.driver)}"
         yield Finding("GPU", state, fact, advice)
     devices = facts.get("devices", [])
     if not seen and not devices:

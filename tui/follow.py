@@ -15,7 +15,7 @@ from engine.runs.lock import lock_holder
 from engine.runs.summary import RunSummary, read_summary
 from tui.commands.status import EXIT_CODES, how_to_go_on, progress, quiet_words, typed
 from tui.telling import rate_words, stage_words, told
-from tui.text import count, duration, home_path, plain, say, say_json
+from tui.text import GIB, count, duration, home_path, plain, say, say_json
 
 LEFT = 130
 _LOOK_SECONDS = 0.2
@@ -208,8 +208,8 @@ class Story:
 
 
 def _memory(gpu: Event | None) -> str:
-    """'10.2 of 24.0 GB', the card's memory in use."""
+    """'10.2 of 24.0 GiB', the card's memory in use."""
     if gpu is None:
         return ""
     used, limit = gpu.number("used"), gpu.number("limit")
-    return f"{used / 1e9:.1f} of {limit / 1e9:.1f} GB" if used and limit else ""
+    return f"{used / GIB:.1f} of {limit / GIB:.1f} GiB" if used and limit else ""

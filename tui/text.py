@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 WIDTH = 80
+GIB = 2**30  # a card's memory is sold in these: 24 GB on the box are 24 GiB
 _KEPT_SPACE = "\0"  # what `shown` lets through nowhere
 
 

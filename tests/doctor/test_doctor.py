@@ -52,9 +52,9 @@ def test_a_card_that_torch_cannot_use_is_a_problem(monkeypatch):
 
 
 def test_a_card_that_others_fill_is_a_warning(monkeypatch):
-    monkeypatch.setattr(doctor, "cards", lambda: (doctor.Card("RTX", 24 * 10**9, 20 * 10**9, "550"),))
+    monkeypatch.setattr(doctor, "cards", lambda: (doctor.Card("RTX", 24 * 2**30, 20 * 2**30, "550"),))
     first = next(doctor.graphics({"available": True, "cuda": "12.8", "devices": []}))
-    assert first.state == "warning" and "4.0 GB free" in first.fact
+    assert first.state == "warning" and "24.0 GiB, 4.0 GiB free" in first.fact
 
 
 def test_the_terminal_is_read_from_its_environment(monkeypatch):

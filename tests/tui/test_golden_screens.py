@@ -6,19 +6,18 @@ library that draws them is pinned. `LORASMITH_GOLDEN=write pytest tests/tui/test
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 import pytest
-from pilots import holds, text_of, until
+from golden import matches
+from pilots import until
 from recorded_run import RecordedRun, new_recorded_run
 
 from tui.app import LorasmithApp
+from tui.text import GIB
 
 pytestmark = pytest.mark.asyncio
 
-GOLDEN = Path(__file__).parent / "golden"
 SIZES = [(80, 24), (120, 36)]
 
 
@@ -32,21 +31,12 @@ def run(monkeypatch) -> RecordedRun:
     made.start()
     made.event("stage", name="encoding pictures", done=12, total=12)
     made.train(200)
-    made.event("gpu", used=10.2e9, peak=11.4e9, limit=24e9, utilisation=97, temperature=71, power=310, throttled=[])
+    made.event("gpu", used=10.2 * GIB, peak=11.4 * GIB, limit=24 * GIB,
+               utilisation=97, temperature=71, power=310, throttled=[])  # fmt: skip
     made.finish()
     yield made
     monkeypatch.undo()
     time.tzset()
-
-
-async def matches(pilot, name: str) -> None:
-    """The screen comes to look as the file says."""
-    path = GOLDEN / f"{name}.txt"
-    if os.environ.get("LORASMITH_GOLDEN") == "write":
-        await pilot.pause(0.5)
-        path.write_text(text_of(pilot) + "\n", encoding="utf-8")
-    wanted = path.read_text(encoding="utf-8").rstrip("\n")
-    await holds(pilot, lambda: text_of(pilot).rstrip("\n") == wanted, f"{name}.txt, which is\n{wanted}", 15)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")

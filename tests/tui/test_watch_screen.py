@@ -11,6 +11,7 @@ from recorded_run import RecordedRun, new_recorded_run
 
 from engine.runs.control import take_requests
 from tui.app import LorasmithApp
+from tui.text import GIB
 from tui.watch.boards import KINDS
 
 pytestmark = pytest.mark.asyncio
@@ -95,13 +96,14 @@ async def test_jobs_without_a_loss_use_the_same_monitor(kind, own_home):
 
 
 async def test_the_card_with_its_headroom(alive):
-    alive.event("gpu", used=10.2e9, peak=11e9, limit=24e9, utilisation=97, temperature=71, power=310.2, throttled=[])
+    alive.event("gpu", used=10.2 * GIB, peak=11 * GIB, limit=24 * GIB,
+                utilisation=97, temperature=71, power=310.2, throttled=[])  # fmt: skip
     async with opened(alive) as pilot:
-        text = await until(pilot, "10.2/24.0 GB, peak 11.0, 13.0 free  97 %  71 °C  310 W")
+        text = await until(pilot, "10.2/24.0 GiB, peak 11.0, 13.0 free  97 %  71 °C  310 W")
         assert "slowed" not in text
-        alive.event("gpu", used=23.9e9, peak=None, limit=24e9, utilisation=None, temperature=90, power=None,
+        alive.event("gpu", used=23.9 * GIB, peak=None, limit=24 * GIB, utilisation=None, temperature=90, power=None,
                     throttled=["too hot"])  # fmt: skip
-        await until(pilot, "23.9/24.0 GB, peak 23.9, 0.1 free  - %  90 °C  - W  ! slowed: too hot")
+        await until(pilot, "23.9/24.0 GiB, peak 23.9, 0.1 free  - %  90 °C  - W  ! slowed: too hot")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ async def test_a_long_reason_is_read_to_its_end(run):
 
 async def test_resuming_starts_the_engine_and_says_what_came_of_it(run, monkeypatch):
     from engine.errors import RunError
-    from tui.watch import screen
+    from tui.watch import asking
 
     run.finish("stopped", "stopped after saving, as asked")
     started = []
@@ -196,7 +198,7 @@ async def test_resuming_starts_the_engine_and_says_what_came_of_it(run, monkeypa
         started.append((folder.name, verb, processes))
         raise RunError("the graphics card is in use by another program")
 
-    monkeypatch.setattr(screen, "start_engine", start_engine)
+    monkeypatch.setattr(asking, "start_engine", start_engine)
     async with opened(run) as pilot:
         await until(pilot, "Stopped after saving, as asked. r starts it again from the beginning.")
         await pilot.press("r")

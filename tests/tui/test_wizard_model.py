@@ -58,7 +58,8 @@ def looked(draft: Draft) -> Draft:
 @pytest.mark.parametrize(
     ("name", "said"),
     [("", "Give the project a name"), ("a/b", "cannot hold /"), (".hidden", "begins with a point"),
-     ("x" * 101, "too long"), ("a\x1b[31m", "cannot hold"), ("🐻", "a letter or a digit"), ("~-_", "a letter or a digit")],
+     ("x" * 101, "too long"), ("a\x1b[31m", "cannot hold"),
+     ("🐻", "a letter or a digit"), ("~-_", "a letter or a digit")],
 )  # fmt: skip
 def test_a_name_that_no_file_can_have_is_one_sentence(name, said):
     missing = ready.subject_missing(recipe.new_draft().with_text("output.name", name))

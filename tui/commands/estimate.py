@@ -14,7 +14,7 @@ from engine.plan_checks import check_plan
 from engine.plan_file import effective_words, read_plan
 from engine.plan_finding import Finding
 from tui.arguments import Parser, json_argument, positive
-from tui.text import count, duration, plain, say, say_json, size
+from tui.text import GIB, count, duration, plain, say, say_json, size
 
 _LABEL = 10
 
@@ -110,8 +110,8 @@ def memory_words(plan: Plan, found: Estimate) -> str:
     batch = plan.length.batch_size
     pictures = "one picture" if batch == 1 else f"{batch} pictures"
     return (
-        f"about {found.fast.total / 1e9:.1f} GB with {pictures} at a time ({_parts(found.fast)}); the least is "
-        f"{found.least.total / 1e9:.1f} GB, with gradient checkpointing and one picture at a time. Worked out from "
+        f"about {found.fast.total / GIB:.1f} GiB with {pictures} at a time ({_parts(found.fast)}); the least is "
+        f"{found.least.total / GIB:.1f} GiB, with gradient checkpointing and one picture at a time. Worked out from "
         "SDXL's shape; the start of a training measures it and takes what fits"
     )
 
@@ -121,7 +121,7 @@ def _parts(memory: Memory) -> str:
         ("base", memory.base), ("activations", memory.activations), ("adapter", memory.adapter),
         ("optimizer", memory.optimizer), ("CUDA", memory.other),
     )  # fmt: skip
-    return ", ".join(f"{name} {bytes_ / 1e9:.1f}" for name, bytes_ in parts)
+    return ", ".join(f"{name} {bytes_ / GIB:.1f}" for name, bytes_ in parts)
 
 
 def card_words(found: Estimate) -> str:
@@ -129,7 +129,7 @@ def card_words(found: Estimate) -> str:
     card: Card | None = found.card
     if card is None:
         return "none seen here (no NVIDIA driver); this training would run on the processor"
-    text = f"{shown(card.name)}, {card.total / 1e9:.1f} GB, {(card.total - card.used) / 1e9:.1f} GB free"
+    text = f"{shown(card.name)}, {card.total / GIB:.1f} GiB, {(card.total - card.used) / GIB:.1f} GiB free"
     if found.least is not None and found.least.total > card.total:
         return f"{text}: too small even with checkpointing; lower pictures.resolution or network.rank"
     return text

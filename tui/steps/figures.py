@@ -9,7 +9,7 @@ from engine.plan import Plan
 from engine.plan_file import effective_words
 from tui.commands.estimate import steps_words
 from tui.steps.outlook import Outlook
-from tui.text import duration, size
+from tui.text import GIB, duration, size
 
 
 @dataclass(frozen=True)
@@ -66,22 +66,23 @@ def _memory(plan: Plan, outlook: Outlook) -> Figure:
     assert found is not None
     if found.fast is None or found.least is None:
         return Figure("memory", "a base this small fits on any machine", "")
-    fast, least = found.fast.total / 1e9, found.least.total / 1e9
+    fast, least = found.fast.total / GIB, found.least.total / GIB
     limit = plan.machine.memory_limit_gb
-    have = outlook.card.total / 1e9 if outlook.card else None
+    have = outlook.card.total / GIB if outlook.card else None
     if limit != "auto":
-        have = min(have, float(limit)) if have is not None else float(limit)
+        allowed = float(limit) * 1e9 / GIB
+        have = min(have, allowed) if have is not None else allowed
     if have is None:
-        return Figure("memory", f"{fast:.1f} GB at full speed, {least:.1f} GB at the least; no card is seen here",
-                      f"{least:.1f} to {fast:.1f} GB", "muted")  # fmt: skip
-    brief = f"{min(fast, have):.1f} of {have:.0f} GB"
+        return Figure("memory", f"{fast:.1f} GiB at full speed, {least:.1f} GiB at the least; no card is seen here",
+                      f"{least:.1f} to {fast:.1f} GiB", "muted")  # fmt: skip
+    brief = f"{min(fast, have):.1f} of {have:.0f} GiB"
     if least > have:
-        words = f"{least:.1f} GB at the least, and the card has {have:.0f} GB: lower resolution or rank"
-        return Figure("memory", words, f"{least:.1f} GB do not fit {have:.0f}", "bad")
+        words = f"{least:.1f} GiB at the least, and the card has {have:.0f} GiB: lower resolution or rank"
+        return Figure("memory", words, f"{least:.1f} GiB do not fit {have:.0f}", "bad")
     if fast > have:
-        words = f"{least:.1f} GB, with gradient checkpointing, of the card's {have:.0f} GB; {fast:.1f} GB without"
-        return Figure("memory", words, f"{least:.1f} of {have:.0f} GB")
-    return Figure("memory", f"{fast:.1f} GB of the card's {have:.0f} GB, at full speed", brief)
+        words = f"{least:.1f} GiB, with gradient checkpointing, of the card's {have:.0f} GiB; {fast:.1f} GiB without"
+        return Figure("memory", words, f"{least:.1f} of {have:.0f} GiB")
+    return Figure("memory", f"{fast:.1f} GiB of the card's {have:.0f} GiB, at full speed", brief)
 
 
 def brief(lines: list[Figure]) -> str:

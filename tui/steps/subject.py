@@ -27,7 +27,7 @@ from tui.steps.outlook import base_names
 from tui.steps.ready import OTHER_BASE, base_trouble
 from tui.steps.step import Journey
 from tui.steps.wizard import WizardScreen
-from tui.text import home_path, size
+from tui.text import GIB, home_path, size
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
@@ -75,12 +75,12 @@ def card_sentence(cards: tuple[Card, ...] | None) -> tuple[str, str]:
             "warn",
         )
     card = cards[0]
-    free = (card.total - card.used) / 1e9
+    free = (card.total - card.used) / GIB
     more = f" (and {len(cards) - 1} more)" if len(cards) > 1 else ""
     fits = card_for(card.total / 1e9).fits
     name = shown(card.name).removeprefix("NVIDIA ").removeprefix("GeForce ")
-    text = f"{name}{more}, {card.total / 1e9:.0f} GB, {free:.0f} GB free: {fits}."
-    if free < 0.5 * card.total / 1e9:
+    text = f"{name}{more}, {card.total / GIB:.0f} GB, {free:.0f} GB free: {fits}."
+    if free < 0.5 * card.total / GIB:
         return f"{text} Another program holds much of it.", "warn"
     return text, "plain"
 

@@ -10,8 +10,8 @@ from textual.geometry import Size
 from engine.errors import shown
 from engine.runs.folder import RunFolder
 from engine.runs.summary import RunSummary
-from tui.telling import stage_words
-from tui.text import clock, duration, pace
+from tui.telling import stage_words, unit_of
+from tui.text import GIB, clock, duration, pace
 from tui.watch.story import Card, Line, Seen, Stage
 from tui.widgets.board import Board, Row, bar, spread, text_width, wrap
 
@@ -92,7 +92,7 @@ class Progress(SeenBoard):
         summary = seen.summary
         room = max(16, width - 60)
         if summary.step is not None and summary.steps:
-            yield self._bar("run", summary.step, summary.steps, "step", _pace(summary), width, room)
+            yield self._bar("run", summary.step, summary.steps, unit_of(summary.kind), _pace(summary), width, room)
             if summary.epoch is not None and summary.epochs:
                 yield self._epoch(seen, summary, width, room)
             else:
@@ -128,7 +128,7 @@ class Progress(SeenBoard):
 def _pace(summary: RunSummary) -> str:
     if not summary.alive or not summary.rate:
         return ""
-    return pace(summary.rate)
+    return pace(summary.rate, unit_of(summary.kind))
 
 
 def _ends(summary: RunSummary) -> str:
@@ -192,15 +192,15 @@ class Figures(SeenBoard):
 
 
 def _memory(card: Card) -> list[tuple[str, str]]:
-    """'10.2/24.0 GB, peak 11.0, 13.0 free'; the room that is left is what a person looks for."""
+    """'10.2/24.0 GiB, peak 11.0, 13.0 free'; the room that is left is what a person looks for."""
     if card.used is None or card.limit is None:
-        return [("- GB", "")]
+        return [("- GiB", "")]
     top = max(card.peak or 0, card.used)
     free = card.limit - top
     ink = "bad" if free < 0.02 * card.limit else "warn" if free < 0.08 * card.limit else "strong"
     return [
-        (f"{card.used / 1e9:.1f}/{card.limit / 1e9:.1f} GB", "strong"), (f", peak {top / 1e9:.1f}, ", "muted"),
-        (f"{free / 1e9:.1f} free", ink),
+        (f"{card.used / GIB:.1f}/{card.limit / GIB:.1f} GiB", "strong"), (f", peak {top / GIB:.1f}, ", "muted"),
+        (f"{free / GIB:.1f} free", ink),
     ]  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual import work
@@ -13,37 +12,25 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from engine.errors import LorasmithError, shown
-from engine.runs.control import request
+from engine.errors import shown
 from engine.runs.folder import RunFolder
-from engine.runs.launch import start_engine
 from engine.runs.log import log_tail
-from tui.screen import HouseScreen
+from tui.telling import unit_of
 from tui.text import count
+from tui.watch.asking import AskingScreen
 from tui.watch.boards import Figures, Legend, Progress, Record, Stages, Text, Title, Views, Words
 from tui.watch.reading import how_it_stands, how_to_read, why
-from tui.watch.requests import Requests
 from tui.watch.samples import Samples
 from tui.watch.story import Follower, Seen
 from tui.widgets.chart import LossChart
-from tui.widgets.dialogs import Answer, Choice
 from tui.widgets.picture import Gallery
 
 LOSS, SAMPLES, RECORD, LOG = range(4)
 _LOG_LINES = 400
 _AT_ONCE = 300_000  # bytes of record that are read in a few milliseconds
-_REQUESTS = {"save", "sample", "pause", "stop", "start"}
-_DRAWING = {"train", "lab"}  # kinds that save and draw when asked; the others keep all they have done anyway
-_ASKED = {
-    "save": "Asked it to save; it does so at the end of the step it is in.",
-    "sample": "Asked for sample pictures; it draws them after the step it is in.",
-    "pause": "Asked it to pause; it holds after the step it is in and keeps its memory.",
-    "resume": "Asked it to go on.",
-    "stop": "Asked it to stop.",
-}
 
 
-class WatchScreen(HouseScreen):
+class WatchScreen(AskingScreen):
     """Progress, figures, the chart of the loss, samples, record and log of one run; its keys ask the engine."""
 
     HELP = (
@@ -53,11 +40,6 @@ class WatchScreen(HouseScreen):
     )
 
     BINDINGS = [
-        Binding("s", "save", "save", tooltip="save a state and a checkpoint now"),
-        Binding("d", "sample", "draw", tooltip="draw the sample pictures now"),
-        Binding("p", "pause", "pause", tooltip="hold it between two steps, or let it go on"),
-        Binding("x", "stop", "stop", tooltip="stop it, after saving or at once"),
-        Binding("r", "start", "resume", tooltip="start a run again that is not running"),
         Binding("c", "compare", "compare", tooltip="choose among the checkpoints: of a training, or what is compared"),
         Binding("l", "runs", "list", tooltip="the list of all runs"),
         Binding("1", "view(0)", show=False, tooltip="the loss, or the stages of the work"),
@@ -103,20 +85,10 @@ class WatchScreen(HouseScreen):
         def can_replace(self, message: Message) -> bool:
             return isinstance(message, WatchScreen.Looked)
 
-    @dataclass
-    class Answered(Message):
-        """A request was left for the engine, or could not be: `trouble` then says why."""
-
-        verb: str
-        trouble: str
-
     def __init__(self, folder: RunFolder, *, look_seconds: float = 1.0) -> None:
-        super().__init__()
-        self.folder = folder
+        super().__init__(folder)
         self.look_seconds = look_seconds
-        self.seen: Seen | None = None
         self.follower = Follower(folder)
-        self.requests = Requests()
         self.view = LOSS
         self._log_wanted = threading.Event()
         self._leave = threading.Event()
@@ -232,132 +204,15 @@ class WatchScreen(HouseScreen):
         if self.seen is None:
             return ""
         summary = self.seen.summary
-        step = f", step {summary.step:,} of {summary.steps:,}" if summary.step and summary.steps else ""
-        return f"{shown(self.folder.name)} {summary.status}{step}"
+        said = f"{shown(self.folder.name)} {summary.status}"
+        if not summary.step or not summary.steps:
+            return said
+        return f"{said}, {unit_of(summary.kind)} {summary.step:,} of {summary.steps:,}"
 
     # What the keys do.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A request is open while the run can hear it; it is faint from the asking to the answer."""
-        if action == "compare":
-            return self._can_compare()
-        if action not in _REQUESTS:
-            return True
-        if self.seen is None:
-            return None
-        status, alive = self.seen.summary.status, self.seen.summary.alive
-        if action == "start":
-            return not alive and status != "finished"
-        if not alive or (action in {"save", "sample"} and self.seen.summary.kind not in _DRAWING):
-            return False
-        if action == "pause" and self.requests.since("resume"):
-            return None
-        waits = self.requests.since(action) is not None
-        return None if waits or status == "stopping" else True
-
-    def key_label(self, action: str) -> str | None:
-        paused = self.seen is not None and self.seen.summary.status == "paused"
-        if action == "pause" and paused:
-            return "go on"
-        if action == "start" and self.seen is not None and self.seen.summary.status == "new":
-            return "start"
-        waiting = {"save": "saving", "sample": "drawing", "pause": "pausing", "stop": "stopping", "start": "starting"}
-        return f"{waiting[action]}…" if action in waiting and self.requests.since(action) else None
-
-    def action_save(self) -> None:
-        self._ask("save")
-
-    def action_sample(self) -> None:
-        self._ask("sample")
-
-    def action_pause(self) -> None:
-        paused = self.seen is not None and self.seen.summary.status == "paused"
-        self._ask("resume" if paused else "pause")
-
-    @work
-    async def action_stop(self) -> None:
-        """Asks how: nothing is lost by stopping after saving, and up to the last state by stopping at once."""
-        answer = await self.app.push_screen_wait(
-            Choice(
-                f"Stop {shown(self.folder.name)}? It can be resumed later.",
-                [
-                    Answer("s", "save, then stop", "nothing is lost", "save"),
-                    Answer("o", "stop at once", "what came after the last saved state is lost", "now"),
-                    Answer("b", "back", "it goes on", None),
-                ],
-            )
-        )
-        if answer is not None:
-            self._ask("stop", now=answer == "now")
-
-    def action_start(self) -> None:
-        self._say("Starting it…")
-        self.requests.asked("start")
-        self.refresh_bindings()
-        self._start()
-
-    def _ask(self, verb: str, **payload: object) -> None:
-        self.requests.asked(verb)
-        self.refresh_bindings()
-        self._say(_ASKED[verb])
-        self._leave_request(verb, payload)
-
-    @work(thread=True, group="requests")
-    def _leave_request(self, verb: str, payload: dict[str, object]) -> None:
-        def leave() -> None:
-            if verb == "sample":
-                from tui.commands.control import check_prompts
-
-                check_prompts(self.folder)
-            request(self.folder, verb, **payload)
-
-        self._try(verb, leave)
-
-    @work(thread=True, group="requests")
-    def _start(self) -> None:
-        from tui.commands.control import processes_of
-
-        kind = self.folder.kind
-        self._try("start", lambda: start_engine(self.folder, kind, processes=processes_of(self.folder)))
-
-    def _try(self, verb: str, doing: Callable[[], object]) -> None:
-        """In a thread: does it, and tells the screen how that went."""
-        trouble = ""
-        try:
-            doing()
-        except (LorasmithError, OSError) as error:
-            trouble = shown(error)
-        self.post_message(self.Answered(verb, trouble))
-
-    def on_watch_screen_answered(self, message: Answered) -> None:
-        if message.trouble:
-            self.requests.failed(message.verb)
-            self._say(message.trouble, "bad")
-            self.refresh_bindings()
-        elif message.verb == "start":
-            self._say("It has begun.")
-
-    @property
-    def said_for_now(self) -> bool:
-        """Whether the line below still holds an answer to a key."""
-        return self._saying is not None
-
-    _saying = None
-
-    def _say(self, words: str, ink: str = "accent") -> None:
-        """Says something on the line below for some seconds."""
-        self.query_one("#said", Words).show(words, ink)
-        self._hush()
-        self._saying = self.set_timer(8.0, self._said)
-
-    def _hush(self) -> None:
-        if self._saying is not None:
-            self._saying.stop()
-            self._saying = None
-
-    def _said(self) -> None:
-        self._saying = None
-        self.draw()
+        return self._can_compare() if action == "compare" else super().check_action(action, parameters)
 
     def _can_compare(self) -> bool:
         """A comparison with a report, or a training that is over and has a checkpoint."""
