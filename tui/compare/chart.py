@@ -77,18 +77,20 @@ class BalanceChart(Board):
             yield [(f"{label:>{_LABEL - 1}}", "muted"), ("┤" if label else "│", "muted"),
                    *(canvas.get((x, y), (" ", "")) for x in range(columns))]  # fmt: skip
         yield [(" " * (_LABEL - 1) + "└", "muted"), ("─" * columns, "muted")]
-        signs: Row = [("  fidelity →  ↑ flexibility", ""), *_legend(self.seen)]
-        zero: Row = [(f"{' ' * _LABEL}{left:.0f}", "muted")]
-        yield spread([*zero, *signs], [(f"{right:.0f}", "muted")], _LABEL + scale)
+        end = f"{right:.0f}"
+        signs: list[tuple[str, str]] = [(f"{' ' * _LABEL}{left:.0f}", "muted"), ("  fidelity →  ↑ flexibility", "")]
+        for sign in _legend(self.seen):
+            if text_width([*signs, *sign]) + len(end) < _LABEL + scale:
+                signs += sign
+        yield spread(signs, [(end, "muted")], _LABEL + scale)
 
 
-def _legend(seen: Compared) -> Row:
-    row: list[tuple[str, str]] = []
+def _legend(seen: Compared) -> Iterator[Row]:
+    """What the signs on the plot mean."""
     if len(seen.decision.front) > 1:
-        row += [("  · ·", "accent"), (" front", "muted")]
+        yield [("  · ·", "accent"), (" front", "muted")]
     if any(_is_out(one) and one.fidelity is not None for one in seen.report.points):
-        row += [("  (5)", ""), (" ruled out", "muted")]
-    return row
+        yield [("  (5)", ""), (" ruled out", "muted")]
 
 
 def marks_of(seen: Compared) -> list[Mark]:

@@ -299,12 +299,11 @@ class CompareScreen(HouseScreen):
 
     def help_keys(self) -> list[tuple[str, str]]:
         """Those of the view that is open first."""
-        own = [
-            (self.app.get_key_display(binding), tooltip)
-            for node, binding, _, tooltip in self.active_bindings.values()
-            if node is self.focused and tooltip
-        ]
-        return [*dict.fromkeys(own), *super().help_keys()]
+        own: dict[str, tuple[str, str]] = {}
+        for node, binding, _, tooltip in self.active_bindings.values():
+            if node is self.focused and tooltip:
+                own.setdefault(binding.action, (self.app.get_key_display(binding), tooltip))
+        return [*own.values(), *super().help_keys()]
 
     def key_label(self, action: str) -> str | None:
         focused = self.focused

@@ -116,8 +116,8 @@ class Evidence(PictureBoard, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", tooltip="back to the words"),
         Binding("enter,z", "zoom", "large", tooltip="the picture under the cursor large, beside base and choice"),
-        Binding("left,h", "move(-1)", show=False, tooltip="the picture before, and → the one behind"),
-        Binding("right,l", "move(1)", show=False),
+        Binding("left", "move(-1)", show=False, tooltip="the picture before, and → the one behind"),
+        Binding("right", "move(1)", show=False),
         Binding("up,k", "sentence(-1)", show=False, tooltip="the sentence above, and ↓ the one below"),
         Binding("down,j", "sentence(1)", show=False),
     ]

@@ -93,8 +93,9 @@ class Board(Widget):
         segments: list[Segment] = []
         run, ink = "", ""
         for text, look in [*self._cells[y], ("", "\0")]:
-            # A blank shows no letters' colour, so it may go with its neighbours: fewer colours to send.
-            if text == " " and look == "" and ink not in _GROUNDS:
+            # A blank shows no letters' colour, so it may go with its neighbours: fewer colours to send. A picture's
+            # colours have grounds of their own.
+            if text == " " and look == "" and ink in INKS and ink not in _GROUNDS:
                 look = ink
             if look != ink and run:
                 segments.append(Segment(run, self._style(ink)))
