@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engine.compare.again import MEASURED
 from engine.compare.board import Board
+from engine.compare.dose import draw_doses, findings, verdict
 from engine.compare.grid import Grid, Shot, cost, grid_of
 from engine.compare.judging import Stages, stages_of
 from engine.compare.measuring import Measuring
@@ -43,8 +44,6 @@ def run(job: Job) -> None:
     work = prepared(job, asked)
     try:
         if asked.dose:
-            from engine.compare.dose import draw_doses
-
             draw_doses(work, asked.dose)
         else:
             compare(work)
@@ -142,13 +141,15 @@ class Work:
         self.board.write(state="done")
         report = self.board.report
         sentence = report.words[0].text if report.words else "There is nothing to choose from."
-        self.job.event("compared", text=sentence, pictures=report.drawn)
-        if not self.asked.dose:
+        if self.asked.dose:
+            sentence = verdict(findings(report, self.folder))
+        else:
             self.job.stage("writing the page")
             try:
                 write_page(self.folder)
             except LorasmithError as error:
                 self.job.warn(str(error))
+        self.job.event("compared", text=sentence, pictures=report.drawn)
 
 
 def prepared(job: Job, asked: CompareJob) -> Work:
