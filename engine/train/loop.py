@@ -111,12 +111,18 @@ class Loop:
                 epochs=self.run.schedule.epochs,
                 loss=sum(read.loss for read in good) / len(good),
                 losses=[round(read.loss, 5) for read in reads],
+                **self._prior(good),
                 grad_norm=good[-1].grad_norm,
                 lr=self.rate,
                 images=reads[-1].step * self.pictures_a_step,
             )
         if self.bad_in_a_row >= BAD_STEPS_IN_A_ROW:
             self._lower_the_rate(reads[-1].step)
+
+    def _prior(self, reads: list[StepRead]) -> dict[str, float]:
+        """What holding the class prompt cost, where it is held: the record then says whether it is the larger part."""
+        held = self.run.plan.regularization.prior_prediction
+        return {"prior": sum(read.prior for read in reads) / len(reads)} if held else {}
 
     def _look_for_bad(self, reads: list[StepRead]) -> None:
         for read in reads:

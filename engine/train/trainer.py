@@ -26,9 +26,13 @@ GROW_SCALE_AFTER = 2000  # good steps, as torch's own GradScaler
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step left on the device: mean loss, gradient norm before clipping, and whether it was refused."""
+    """What a step left on the device: mean loss, gradient norm before clipping, and whether it was refused.
+
+    `prior` is what holding the class prompt to the base cost, over the same pictures; 0 without prior prediction.
+    """
 
     loss: torch.Tensor
+    prior: torch.Tensor
     grad_norm: torch.Tensor
     bad: torch.Tensor
 
@@ -106,7 +110,7 @@ class Trainer:
         ran short pulls less, by exactly the pictures it lacks.
         """
         full = self.plan.length.batch_size * self.world * self.plan.length.gradient_accumulation
-        losses = torch.zeros((), device=self.device)
+        losses = torch.zeros(2, device=self.device)  # of the pictures, of the prior
         pictures, position = 0, 0
         for micro in micro_batches:
             places = [Place(step, position + index) for index in range(len(micro))]
@@ -120,18 +124,22 @@ class Trainer:
                 batch = self.batches.build(shown, where)
                 loss = self.picture_losses(batch)
                 self._backward(loss * batch.weights, batch, full)
-                losses += loss.detach().sum()
+                losses[0] += loss.detach().sum()
                 if self.plan.regularization.prior_prediction:
-                    self._prior_step(batch, shown, where, full)
+                    losses[1] += self._prior_step(batch, shown, where, full)
         return self._apply(losses, pictures)
 
-    def _prior_step(self, batch: Batch, examples: Sequence[Example], places: Sequence[Place], full: int) -> None:
-        """Adds the gradient that holds the class prompt to the base; after the batch's own backward pass, so that
-        the activations of one pass are in memory at a time."""
+    def _prior_step(self, batch: Batch, examples: Sequence[Example], places: Sequence[Place],
+                    full: int) -> torch.Tensor | float:
+        """Adds the gradient that holds the class prompt to the base, and gives the sum of its losses; after the
+        batch's own backward pass, so that the activations of one pass are in memory at a time."""
         part, rows = self.batches.prior(batch, examples, places)
-        if rows:
-            self._seed_dropout("prior dropout", [places[row] for row in rows])
-            self._backward(self.prior_losses(part) * self.plan.regularization.weight, part, full)
+        if not rows:
+            return 0.0
+        self._seed_dropout("prior dropout", [places[row] for row in rows])
+        losses = self.prior_losses(part)
+        self._backward(losses * self.plan.regularization.weight, part, full)
+        return losses.detach().sum()
 
     def _seed_dropout(self, label: str, places: Sequence[Place]) -> None:
         if self.plan.network.dropout:
@@ -222,7 +230,7 @@ class Trainer:
             shrink = (self.plan.optimizer.gradient_clipping / (norm + 1e-6)).clamp_max(1.0)
             for gradient in gradients:
                 gradient.mul_(shrink)
-        loss = losses / max(1, pictures)
+        loss, prior = losses / max(1, pictures)
         bad = ~(norm.isfinite() & loss.isfinite())
         self.update.step(bad)
         if self.plan.loss.scale_weight_norms:
@@ -230,7 +238,7 @@ class Trainer:
         self.clear_gradients()
         if self.resolved.loss_scaling:
             bad = self._adjust_loss_scale(bad, loss)
-        return StepResult(loss, norm, bad)
+        return StepResult(loss, prior, norm, bad)
 
     def _reduced_gradients(self) -> list[torch.Tensor]:
         """The flat gradient of every rate group; with several processes, their sum in one message a group."""

@@ -19,6 +19,7 @@ class StepRead:
 
     step: int
     loss: float
+    prior: float
     grad_norm: float
     bad: bool
 
@@ -41,8 +42,9 @@ class Window:
         if not self._pending:
             return []
         results = [result for _, result in self._pending]
-        table = torch.stack([torch.stack([r.loss, r.grad_norm.float(), r.bad.float()]) for r in results]).tolist()
+        rows = [torch.stack([r.loss, r.prior, r.grad_norm.float(), r.bad.float()]) for r in results]
+        table = torch.stack(rows).tolist()
         steps = [step for step, _ in self._pending]
         self._pending = []
         self._last = time.monotonic()
-        return [StepRead(s, loss, norm, bad != 0) for s, (loss, norm, bad) in zip(steps, table, strict=True)]
+        return [StepRead(s, *figures, bad != 0) for s, (*figures, bad) in zip(steps, table, strict=True)]

@@ -87,6 +87,21 @@ def test_before_anything_is_learnt_there_is_nothing_to_hold_back(plan):
     assert run.trainer.prior_losses(part).abs().max() == 0
 
 
+def test_the_record_says_what_holding_the_class_cost(plan):
+    """Nothing at the first step, when nothing is learnt yet; the plain training's record has no such figure."""
+    run = prepared(plan)
+    results = []
+    for step in range(3):
+        run.trainer.set_rates(step, 10, 1.0)
+        results.append(run.trainer.step(step, run.schedule.group(step)))
+    assert results[0].prior == 0 and all(result.prior > 0 for result in results[1:])
+    held, free = new_run(plan, "held"), new_run(replace(plan, regularization=Regularization()), "free")
+    for folder in (held, free):
+        train(folder)
+    assert all(event.number("prior") is not None for event in events(held, "step"))
+    assert all(event.get("prior") is None for event in events(free, "step"))
+
+
 def test_the_class_prompt_drifts_less_and_weight_zero_is_no_prior_at_all(plan):
     def after_four_steps(regularization, name):
         run = prepared(replace(plan, regularization=regularization), name)
