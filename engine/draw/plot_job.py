@@ -228,8 +228,8 @@ class _Painter:
     kept: _Cells
     device: torch.device
     dtype: torch.dtype
-    _prompts: Mapping[str, Prompt] = field(default_factory=dict)
-    _text_key: object = None
+    _prompts: dict[object, Mapping[str, Prompt]] = field(default_factory=dict)  # by what the text encoders wear
+    _text_key: object = ()
 
     def paint(self, models: Sequence[Model]) -> None:
         """Draws what is missing of these models' cells; a checkpoint that cannot be used leaves its cells blank."""
@@ -256,13 +256,15 @@ class _Painter:
                 self.kept.fail((name, weight), orders, str(error))
                 continue
             self._tell_unmatched(name, worn)
-            if slot.text_key != self._text_key:
-                self._encode(encoders, orders, slot.text_key)
+            self._encode(encoders, orders, slot.text_key)
             self._cells_of((name, weight), unet, vae)
 
     def _encode(self, encoders: Any, orders: Sequence[Order], key: object) -> None:
-        with placed_on(self.device, *encoders):
-            self._prompts = encode_orders(self.base.tokenizers(), encoders, orders)
+        """Has the prompts as the text encoders understand them now; as the untouched ones do, once for all."""
+        if key not in self._prompts:
+            self._prompts = {key: own for key, own in self._prompts.items() if key == ()}
+            with placed_on(self.device, *encoders):
+                self._prompts[key] = encode_orders(self.base.tokenizers(), encoders, orders)
         self._text_key = key
 
     def _lora(self, name: str) -> Any:
@@ -294,7 +296,7 @@ class _Painter:
 
     def _draw(self, model: Model, orders: Sequence[Order], unet: Any, vae: Any) -> None:
         for order, pixels in draw_orders(
-            self.base, unet, vae, self._prompts, orders,
+            self.base, unet, vae, self._prompts[self._text_key], orders,
             batch=self.batch, between_steps=self.kept.between_steps, said=self._halve,
         ):  # fmt: skip
             self.kept.keep(model, order, pixels)

@@ -105,12 +105,13 @@ def test_each_cell_is_the_picture_that_its_lora_draws_alone(loras, tiny_base, tm
     )
     folder = begin(plot)
     assert work(folder) == 0
-    base, drawn = open_base(tiny_base), cells(folder)
+    base, drawn, alone = open_base(tiny_base), cells(folder), {}
     for cell in plot.cells:
         name, weight = cell.model
         file = plot.checkpoint(name).file if name else None
-        alone = drawn_alone(base, cell.order, file, weight)
-        assert abs(drawn[plot.file(cell)] - alone).max() <= 1, plot.called(cell)
+        if (cell.model, cell.order) not in alone:
+            alone[cell.model, cell.order] = drawn_alone(base, cell.order, file, weight)
+        assert abs(drawn[plot.file(cell)] - alone[cell.model, cell.order]).max() <= 1, plot.called(cell)
     assert len({picture.tobytes() for picture in drawn.values()}) == 6, "two seeds of the base and of two LoRAs at 0.7"
 
     with Image.open(folder.path / "cells" / "z02-x03-y02.png") as picture:
@@ -155,6 +156,32 @@ def test_every_checkpoint_draws_in_the_same_batches_also_after_a_resume(plot, tm
     assert work(folder, listen) == 0
     assert told.read_text().splitlines() == lines[:1], "one cell is missing: its whole batch is drawn"
     assert same(before, cells(folder))
+
+
+def test_prompts_are_encoded_once_unless_a_lora_changes_the_text_encoders(plot, loras, tiny_base, tmp_path):
+    told = tmp_path / "encoded"
+
+    def listen():
+        from engine.draw import plot_job
+
+        real = plot_job.encode_orders
+
+        def listening(tokenizers, encoders, orders):
+            with told.open("a") as file:
+                file.write(f"{len(orders)}\n")
+            return real(tokenizers, encoders, orders)
+
+        plot_job.encode_orders = listening
+
+    assert work(begin(plot), listen) == 0
+    assert told.read_text() == "2\n", "both seeds' orders, once"
+    told.unlink()
+    axes = {"x": "epoch: 3, 1, 2", "y": "weight: 0.5, 1"}
+    mixed = settled(
+        PlotRequest("a fox at sea", tmp_path / "grid.png", axes, [str(loras)], str(tiny_base), steps=2, size="64")
+    )
+    assert work(begin(mixed, "mixed"), listen) == 0
+    assert len(told.read_text().split()) == 3, "untouched, and with epoch 3 at each of its weights"
 
 
 def test_killed_and_resumed_it_has_every_cell_once_and_whole(plot, own_home, monkeypatch):
