@@ -155,7 +155,7 @@ def yardstick(reader: LikenessReader, photographs: Seen, held_out: Sequence[bool
         return None
     out = np.array(held_out)[usable]
     alike = reader.to_photographs(Seen([photographs.images[at] for at in usable]) if len(usable) < len(photographs)
-                                  else photographs)  # fmt: skip
+                                  else photographs).astype(float)  # fmt: skip
     if len(usable) >= HELD_OUT_FROM and 2 <= out.sum() < len(usable):
         return Yardstick(reader, np.flatnonzero(out), alike[~out][:, out], True)
     return Yardstick(reader, np.arange(len(usable)), alike, False)

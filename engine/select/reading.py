@@ -123,7 +123,7 @@ class PictureReader:
                 self._known[content] = {name: values[row] for name, values in found.items()}
         known = {at: self._known[content] for at, content in named.items()}
         widths = {name: len(row) for name, row in self._known[b""].items()}
-        spread = {name: np.full((len(cells), width), np.nan, np.float32) for name, width in widths.items()}
+        spread = {name: np.full((len(cells), width), np.nan) for name, width in widths.items()}
         for at, rows in known.items():
             for name, row in rows.items():
                 spread[name][at] = row
@@ -168,7 +168,7 @@ class PictureReader:
             looks = Looks(readers.looks.name + about, rows["looks"])
         if readers.copying is not None and self._copies is not None and "copying" in rows:
             floor, hard = _COPY_MARKS.get(readers.copying.name, (None, None))
-            among = self._copies @ self._copies.T
+            among = (self._copies @ self._copies.T).astype(float)
             copying = Copying(readers.copying.name, rows["copying"], among, floor, hard)
         return Measurements(cells, likeness, following, styles, looks, copying, rows.get("pixels"))
 
