@@ -14,7 +14,7 @@ from engine.compare.report import PictureRow, Report, State, read_report, report
 from engine.compare.sheet import epoch_sheet
 from engine.errors import LorasmithError
 from engine.runs.job import Job
-from engine.select.cells import Measurements
+from engine.select.cells import Measurements, Point
 from engine.select.record import read_votes
 
 _WRITE_SECONDS = 8.0  # between two reports while pictures come
@@ -54,6 +54,11 @@ class Board:
         self._told = time.monotonic()
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self.write(judge=False)
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points of which there is a picture."""
+        return tuple(sorted({Point(row.checkpoint, row.weight) for row in self._pictures.values()}))
 
     def going_on(self) -> None:
         """Between two denoising steps: long ones are told of, so that quiet is explained."""

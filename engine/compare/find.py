@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.compare.settings import KIND, CompareJob, read_compare_job
@@ -28,8 +28,8 @@ def comparison_of(run: RunFolder) -> RunFolder | None:
 
 
 def same_files(wanted: CompareJob) -> RunFolder | None:
-    """The newest comparison of the same LoRA files, for the same thing."""
-    return _newest(None, lambda job: not job.run and _about(job) == _about(wanted))
+    """The newest comparison of these LoRA files, or of others in the same folders some of which are these."""
+    return _newest(None, lambda job: not job.run and job.base == wanted.base and _overlap(job, wanted))
 
 
 def self_test_of(run: RunFolder) -> RunFolder | None:
@@ -48,11 +48,12 @@ def comparison_name(files: Sequence[Path]) -> str:
     return (next(iter(folders)).name if len(folders) == 1 and len(files) > 1 else "") or files[0].stem
 
 
-def _about(job: CompareJob) -> tuple[object, ...]:
-    return job.loras, job.base, job.kind, job.trigger, job.class_word, job.pictures
+def _overlap(job: CompareJob, wanted: CompareJob) -> bool:
+    folders = [{Path(file).parent for file in one.loras} for one in (job, wanted)]
+    return folders[0] == folders[1] and bool(set(job.loras) & set(wanted.loras))
 
 
-def _newest(parent: Path | None, fits) -> RunFolder | None:
+def _newest(parent: Path | None, fits: Callable[[CompareJob], bool]) -> RunFolder | None:
     """The newest comparison in this folder (and where runs are kept) whose job fits."""
     places = dict.fromkeys([home() / "runs", *([parent] if parent else [])])
     found: list[RunFolder] = []

@@ -128,6 +128,15 @@ class Work:
         names = {point: self._label(point) for point in shots}
         self.board.look({names[point]: own for point, own in shots.items()}, name)
 
+    def told(self, shot: Shot) -> None:
+        """A picture is there: it is counted, and what the person wants meanwhile is heard."""
+        self.board.picture(shot)
+        wanted = self.job.poll()
+        if wanted.sample:
+            self.look([point for point in self.board.points if point != BASE], "now")
+        if wanted.stop is not None:
+            raise Stopped
+
     def _label(self, point: Point) -> str:
         """A row's name in few letters: 'epoch 4', '4 at 0.8'."""
         if point == BASE:
@@ -179,14 +188,15 @@ def prepared(job: Job, asked: CompareJob) -> Work:
     painter = Painter(
         job, folder, base, grid.texts, [entry.path for entry in source.entries], shared=not asked.dose,
     )  # fmt: skip
-    painter.told, painter.idle = _told(job, board), board.going_on
     readers = readers_of(job, asked, source, demo=base.source.kind == "embedded")
     for sentence in (*readers.notes, *readers.offers):
         board.note(sentence)
     neutral = [folder / shot.file for shot in grid.shots(BASE, grid.first)]
     opener = reader_opener(readers, source, grid, lambda: [path for path in neutral if path.is_file()])
     measuring = Measuring(folder, MEASURED, grid.prompts.hash, opener)
-    return Work(job, asked, source, grid, painter, board, measuring)
+    work = Work(job, asked, source, grid, painter, board, measuring)
+    painter.told, painter.idle = work.told, board.going_on
+    return work
 
 
 def compare(work: Work) -> None:
@@ -283,17 +293,6 @@ def _hires(work: Work) -> None:
     work.board.begin(HIRES_FIX, len(shots))
     work.board.hires = draw_hires(work, decision.choice, late, shots)
     work.board.write()
-
-
-def _told(job: Job, board: Board):
-    """What happens when a picture is there: it is counted, and a stop or a pause is heard."""
-
-    def told(shot: Shot) -> None:
-        board.picture(shot)
-        if job.poll().stop is not None:
-            raise Stopped
-
-    return told
 
 
 def _losses(run: Path) -> list[HeldOutLoss]:

@@ -165,14 +165,14 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def stated_words(files: Sequence[Path]) -> tuple[str, str]:
-    """Trigger and class word as the files' metadata have them; empty where they are silent or disagree."""
+    """Trigger and class word as the files' metadata have them; empty where all are silent or some disagree."""
     said = {words for path in files if (words := _words_of(path)) != ("", "")}
     return said.pop() if len(said) == 1 else ("", "")
 
 
 def stated_base(files: Sequence[Path]) -> str:
-    """The base that all of the files' metadata name; empty where they are silent or disagree."""
-    names = {_metadata(path).get("ss_sd_model_name", "") for path in files}
+    """The base that the files' metadata name; empty where all are silent or some disagree."""
+    names = {name for path in files if (name := _metadata(path).get("ss_sd_model_name", ""))}
     return names.pop() if len(names) == 1 else ""
 
 

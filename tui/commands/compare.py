@@ -95,7 +95,9 @@ def _meant(asked: Namespace) -> tuple[CompareJob, RunFolder | None]:
             raise PlanError("The self-test takes a training run: `lorasmith compare RUN --self-test`.")
     if found is not None:
         before = read_compare_job(found.job)
-        job = replace(before, loras=job.loras, base=job.base)
+        said = {"pictures": job.pictures or before.pictures, "loras": job.loras, "base": job.base, "kind": job.kind,
+                "trigger": job.trigger, "class_word": job.class_word}  # fmt: skip
+        job = replace(before, **said)  # type: ignore[arg-type]
     return _with_options(asked, job), found
 
 
@@ -185,7 +187,8 @@ def _work(asked: Namespace, job: CompareJob, run: RunFolder | None) -> tuple[int
     if run is None or not own_prompts(run).is_file() or Path(job.prompts).expanduser().is_file():
         text = _own_set(job)
     if not asked.json:
-        _tell_cost(job, job.prompts if text is not None else "")
+        there = run is not None and text is None and own_prompts(run).is_file()
+        _tell_cost(job, str(own_prompts(run)) if there else job.prompts if text is not None else "")  # type: ignore[arg-type]
     if run is None:
         run = create_run(_name(asked, job), job_text(job), kind=KIND, parent=parent_of(job))
     elif read_compare_job(run.job) != job:
@@ -208,6 +211,8 @@ def _name(asked: Namespace, job: CompareJob) -> str:
 
 def _tell_cost(job: CompareJob, own_set: str) -> None:
     """How many pictures, and how long where this base was drawn with before."""
+    if job.run and read_summary(RunFolder(Path(job.run))).alive:
+        say(f"{shown(Path(job.run).name)} is still training: what it has saved so far is compared.")
     seen = outlook(job, str(Path(own_set).expanduser()) if own_set else "")
     if job.dose:
         say(f"The same LoRA, epoch {job.dose}, is drawn at {len(DOSES)} weights from 0 to 2.")
