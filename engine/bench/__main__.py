@@ -22,6 +22,7 @@ def main() -> int:
     prepare_environment()
     import torch
 
+    from engine.bench.drawing import measure_drawing
     from engine.bench.figures import as_object, lines
     from engine.bench.small import measure_small
 
@@ -31,7 +32,7 @@ def main() -> int:
     try:
         if asked.real and not torch.cuda.is_available():
             raise LorasmithError("The real shape is measured on a CUDA device, and torch sees none here.")
-        figures = measure_small(report)
+        figures = measure_small(report) + measure_drawing(report)
         tables: dict[str, object] = {}
         if asked.real:
             from engine.bench.real import measure_real

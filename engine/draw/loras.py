@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +51,7 @@ class LoraSlot:
         models |= dict(zip(names.PARTS[1:], text_encoders, strict=False))
         self._known = known_names(models)
         self._worn: list[nn.Module] = []
+        self._sound: WeakSet[LoraFile] = WeakSet()  # files whose weights have been found finite
         self.text_key: tuple[tuple[str, float], ...] = ()
         """The worn files (path, weight) that change a text encoder: encode prompts anew whenever this changes."""
 
@@ -90,8 +92,8 @@ class LoraSlot:
 
     def _take_off(self) -> None:
         for module in self._worn:
-            module.__class__ = nn.Linear if isinstance(module, nn.Linear) else nn.Conv2d
-            del module.updates, module.shift
+            object.__setattr__(module, "__class__", _PLAIN[type(module)])
+            del vars(module)["updates"], vars(module)["shift"]
         self._worn = []
         self.text_key = ()
 
@@ -103,7 +105,7 @@ class LoraSlot:
         for (device, dtype), own in places.items():
             tensors = [t for name in own for t in (file.modules[name].down, file.modules[name].up)]
             stored, cast = _carried(tensors, device, dtype)
-            if not all(torch.isfinite(whole).all() for whole in cast.wholes):
+            if file not in self._sound and not all(map(_finite, cast.wholes)):
                 raise LorasmithError(
                     f"The weights of {shown(file.path.name)} are not finite: use another checkpoint of this LoRA."
                 )
@@ -112,15 +114,17 @@ class LoraSlot:
                 self._make_worn(module)
                 at = slice(2 * index, 2 * index + 2)
                 _add(module, file.modules[name], stored.tensors[at], cast.tensors[at], weight)
+        self._sound.add(file)
 
     def _make_worn(self, module: nn.Module) -> None:
-        if isinstance(module, _WornLinear | _WornConv2d):
+        if type(module) in _PLAIN:
             return
-        worn = {nn.Linear: _WornLinear, nn.Conv2d: _WornConv2d}.get(type(module))
+        worn = next((worn for worn, plain in _PLAIN.items() if plain is type(module)), None)
         if worn is None:
             raise TypeError(f"cannot put a LoRA on a {type(module).__name__}")
-        module.__class__ = worn
-        module.updates, module.shift = (), None  # type: ignore[assignment]
+        # Past torch's own __setattr__, which asks of each value whether it is a parameter: most of a swap's time.
+        object.__setattr__(module, "__class__", worn)
+        vars(module).update(updates=(), shift=None)
         self._worn.append(module)
 
 
@@ -170,6 +174,9 @@ class _WornConv2d(_Worn, nn.Conv2d):
         return out
 
 
+_PLAIN: Mapping[type, type] = {_WornLinear: nn.Linear, _WornConv2d: nn.Conv2d}
+
+
 def _add(
     module: nn.Module, factors: Factors, stored: Sequence[Tensor], cast: Sequence[Tensor], weight: float
 ) -> None:
@@ -189,12 +196,17 @@ def _add(
         up, scale = (wide * (gain * scale)[:, None]).to(base.dtype), 1.0
         shift = weight * (gain - 1)
         before = module.shift
-        module.shift = shift.to(base.dtype) if before is None else before + shift.to(base.dtype)  # type: ignore[assignment,operator]
+        vars(module)["shift"] = shift.to(base.dtype) if before is None else before + shift.to(base.dtype)  # type: ignore[operator]
     elif conv:
         up = (stored[1].float().reshape(base.shape[0], rank) * scale).to(base.dtype)
     if conv:
         up = up.reshape(base.shape[0], rank, 1, 1)
-    module.updates = (*module.updates, (down, up, scale))  # type: ignore[assignment,misc]
+    vars(module)["updates"] = (*module.updates, (down, up, scale))  # type: ignore[misc]
+
+
+def _finite(tensor: Tensor) -> bool:
+    # A sum is a tenth of the work of looking at each number; it may overflow, so only a finite one is believed.
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,29 +216,30 @@ class _Carried:
 
 
 def _carried(tensors: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> tuple[_Carried, _Carried]:
-    """Tensors on the device, as they are stored and in `dtype`.
+    """Tensors on the device, as they are stored and in `dtype`; on a card in one dimension."""
+    if device.type != "cpu":
+        return in_one_journey(tensors, device, dtype)
+    cast = [tensor.to(dtype) for tensor in tensors]
+    return _Carried(list(tensors), list(tensors)), _Carried(cast, cast)
 
-    A LoRA has some 1,500 small ones: they travel to a card as one, out of memory that it can read by itself.
+
+def in_one_journey(tensors: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> tuple[_Carried, _Carried]:
+    """The tensors side by side in one that travels at once: a LoRA has some 1,500 small ones.
+
+    It travels out of memory that a card reads by itself, which torch keeps for the next.
     """
-    if device.type == "cpu":
-        cast = [tensor.to(dtype) for tensor in tensors]
-        return _Carried(list(tensors), list(tensors)), _Carried(cast, cast)
     groups: dict[torch.dtype, list[int]] = defaultdict(list)
     for index, tensor in enumerate(tensors):
         groups[tensor.dtype].append(index)
     stored, cast = _Carried(list(tensors), []), _Carried(list(tensors), [])
     for own, indices in groups.items():
-        starts, total = [], 0
-        for index in indices:
-            starts.append(total)
-            total += -(-tensors[index].numel() // _ALIGNED) * _ALIGNED
-        flat = torch.zeros(total, dtype=own, pin_memory=device.type == "cuda")
-        for index, start in zip(indices, starts, strict=True):
-            flat[start : start + tensors[index].numel()].copy_(tensors[index].reshape(-1))
-        there = flat.to(device, non_blocking=True)
+        rows = [tensors[index].reshape(-1) for index in indices]
+        padded = [part for row in rows for part in (row, row.new_zeros(-row.numel() % _ALIGNED))]
+        sizes = [part.numel() for part in padded]
+        flat = torch.empty(sum(sizes), dtype=own, pin_memory=device.type == "cuda")
+        there = torch.cat(padded, out=flat).to(device, non_blocking=True)
         for carried, whole in ((stored, there), (cast, there.to(dtype))):
             carried.wholes.append(whole)
-            for index, start in zip(indices, starts, strict=True):
-                shape = tensors[index].shape
-                carried.tensors[index] = whole[start : start + shape.numel()].view(shape)
+            for index, part in zip(indices, whole.split(sizes)[::2], strict=True):
+                carried.tensors[index] = part
     return stored, cast

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,7 @@ class LoraFile:
         """The ranks in use, largest first."""
         return tuple(sorted({factors.rank for factors in self.modules.values()}, reverse=True))
 
-    @property
+    @cached_property
     def dora(self) -> bool:
         return any(factors.magnitude is not None for factors in self.modules.values())
 

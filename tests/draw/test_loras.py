@@ -13,7 +13,7 @@ from sdxl_pipelines import sdxl_pipeline
 from torch import nn
 
 from engine.base.load import open_base
-from engine.draw.loras import LoraSlot, changes_text
+from engine.draw.loras import LoraSlot, changes_text, in_one_journey
 from engine.errors import LorasmithError
 from engine.lora.file import apply_lora, load_lora
 from engine.plan import Network
@@ -189,6 +189,17 @@ def test_weights_that_are_not_finite_are_refused_and_leave_the_base(models, file
     with pytest.raises(LorasmithError, match="transformer.safetensors are not finite"):
         slot.wear([(files["locon"], 1.0), (replace(file, modules=file.modules | {name: broken}), 1.0)])
     assert same(outputs(*models), untouched)
+
+
+def test_on_the_way_to_a_card_every_tensor_keeps_its_numbers_and_begins_aligned(files):
+    tensors = [tensor for factors in files["locon"].modules.values() for tensor in (factors.down, factors.up)]
+    tensors[::3] = [tensor.half() for tensor in tensors[::3]]  # files of mixed types exist
+    tensors.append(torch.arange(5.0))
+    stored, cast = in_one_journey(tensors, torch.device("cpu"), torch.bfloat16)
+    for tensor, there, turned in zip(tensors, stored.tensors, cast.tensors, strict=True):
+        assert torch.equal(there, tensor.flatten()) and torch.equal(turned, tensor.flatten().bfloat16())
+        assert there.storage_offset() % 16 == turned.storage_offset() % 16 == 0
+    assert all(torch.isfinite(whole).all() for whole in (*stored.wholes, *cast.wholes))
 
 
 def test_a_swap_is_quick(models, files):
