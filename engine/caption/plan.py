@@ -14,6 +14,7 @@ from engine.errors import shown
 from engine.plan import KINDS
 from engine.runs.folder import RunFolder, list_runs
 from engine.runs.lock import lock_holder
+from engine.runs.summary import read_summary
 
 DEFAULT = "blip"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -152,7 +153,8 @@ def known(name: str) -> KnownCaptioner | None:
 def running_on(root: Path) -> RunFolder | None:
     """The run that is captioning this folder at this moment, if one is; `root` is as a plan's `folder`."""
     for run in list_runs():
-        if run.kind != "caption" or lock_holder(run) is None:
+        # One that has finished still holds its run for the moment that its process takes to end.
+        if run.kind != "caption" or lock_holder(run) is None or read_summary(run).status == "finished":
             continue
         try:
             if Path(read_caption_plan(run.job).folder).resolve() == root.resolve():

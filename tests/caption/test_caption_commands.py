@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -87,6 +88,9 @@ def test_a_second_job_on_a_folder_follows_the_first_or_is_refused_at_once(pictur
     monkeypatch.setattr(plan, "lock_holder", lambda one: one == run or None)
     monkeypatch.setattr("tui.commands.caption.follow", lambda one, interrupts: print(f"following {one.name}") or 0)
     assert running_on(folder) == run
+    with monkeypatch.context() as ended:
+        ended.setattr(plan, "read_summary", lambda _: SimpleNamespace(status="finished"))
+        assert running_on(folder) is None, "its process is about to end"
     words = ["caption", str(folder), "--captioner", "scenes", "--kind"]
     assert main([*words, "animal"]) == 0 and "is at it. following captions-pictures" in said(capsys)
     assert main([*words, "style"]) == 1

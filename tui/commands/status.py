@@ -123,6 +123,8 @@ def has_state(run: RunFolder) -> bool:
 def how_to_go_on(run: RunFolder) -> str:
     """The command that takes up a run that is over, and where it begins."""
     where = "goes on from the last saved state" if has_state(run) else "starts it again from the beginning"
+    if run.kind != "train":
+        where = "goes on with what is left"  # other jobs keep what is done, and no states
     return f"`lorasmith resume {typed(run)}` {where}"
 
 
