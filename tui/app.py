@@ -208,6 +208,8 @@ class LorasmithApp(App[None]):
             self.push_screen(Help(f"{field}\n\n{screen.HELP}" if field else screen.HELP, screen.help_keys()))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        if isinstance(screen, HouseScreen):
+            yield from (SystemCommand(*command) for command in screen.commands())
         yield SystemCommand("Runs", "The list of all runs", self.show_runs)
         yield SystemCommand("New LoRA", "Make a plan, step by step", self.show_drafts)
         yield SystemCommand("Help", "What this screen is for, and its keys", self.action_help)

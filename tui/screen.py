@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, cast
 
 from textual.app import App, ComposeResult
@@ -76,6 +76,10 @@ class HouseScreen(Screen[None]):
     def house(self) -> LorasmithApp:
         """The app, by its own type."""
         return cast("LorasmithApp", self.app)
+
+    def commands(self) -> Iterable[tuple[str, str, Callable[[], object]]]:
+        """What can be done here, for the list of everything: its name, what it does, the doing."""
+        return ()
 
     def key_label(self, action: str) -> str | None:
         """What the foot calls an action now; None = as it is bound."""

@@ -59,6 +59,12 @@ SHOTS = (
     Shot("monitor-samples", "WatchScreen", "The monitor: the samples of an epoch"),
     Shot("monitor-record", "WatchScreen", "The monitor: the record of what happened when"),
     Shot("monitor-wide", "WatchScreen", "The monitor at 120x36: loss, newest samples and record at once"),
+    Shot("compare", "CompareScreen", "The choice: fidelity against flexibility, and what is to be said of it"),
+    Shot("compare-pictures", "CompareScreen", "The pictures that made a sentence, below the untouched base's"),
+    Shot("compare-table", "CompareScreen", "The table of epochs: balance, chance, and the five parts"),
+    Shot("compare-grid", "CompareScreen", "The grid: the same prompts drawn by the base and by each epoch"),
+    Shot("compare-large", "CompareScreen", "One picture large, beside the base's and the choice's"),
+    Shot("compare-wide", "CompareScreen", "The choice at 120x36: chart, words and their pictures at once"),
     Shot("runs", "RunsScreen", "The list of runs"),
     Shot("drafts", "DraftsScreen", "The list of drafts"),
 )
@@ -152,6 +158,33 @@ async def monitor(run: RunFolder) -> None:
     async with LorasmithApp(run).run_test(size=WIDE) as pilot:
         await until(pilot, "smoothed", "finished", "▀")
         await take(pilot, "monitor-wide")
+
+
+async def comparison(run: RunFolder) -> None:
+    """The comparison of the demo's epochs: the choice, its pictures, table, grid; and all at once with room."""
+    from pilots import until
+
+    from tui.app import LorasmithApp
+
+    async with LorasmithApp(run).run_test(size=SIZE) as pilot:
+        await until(pilot, "← choice", "Take epoch", "finished")
+        await take(pilot, "compare")
+        await pilot.press("down", "enter")
+        await until(pilot, "1 of", "▀")
+        await take(pilot, "compare-pictures")
+        await pilot.press("escape", "2")
+        await until(pilot, "▸2 Table", "▸●")
+        await take(pilot, "compare-table")
+        await pilot.press("3", "right", "pagedown", "pagedown")
+        await until(pilot, "▸3 Grid", "▀", "5 of")
+        await take(pilot, "compare-grid")
+        await pilot.press("enter")
+        await until(pilot, "the choice", "(seed", "▀")
+        await take(pilot, "compare-large")
+    async with LorasmithApp(run).run_test(size=WIDE) as pilot:
+        await until(pilot, "← choice", "finished", "▀")
+        await pilot.press("down")
+        await take(pilot, "compare-wide")
 
 
 # The camera.
@@ -276,6 +309,30 @@ async def trained_demo(asked: Path | None, place: Path) -> Path:
     return run.path
 
 
+async def compared_demo(demo: RunFolder, shown: RunFolder) -> RunFolder:
+    """The comparison beside `shown`: the one that lies beside the demo it is a copy of, or one that is made now."""
+    from engine.compare.find import comparison_of
+    from engine.compare.sources import run_job_of
+    from engine.runs.folder import RunFolder
+    from engine.runs.summary import read_summary
+    from tui.compare.starting import begun
+
+    before = comparison_of(demo)
+    if before is not None and read_summary(before).status == "finished":
+        run = RunFolder(shutil.copytree(before.path, shown.path.with_name(f"{shown.name}-compare")))
+        for path in (run.job, run.compare / "report.json"):
+            text = path.read_text("utf-8").replace(str(before.path), str(run.path))
+            path.write_text(text.replace(str(demo.path), str(shown.path)), encoding="utf-8")
+        return run
+    print("comparing the demo's epochs, which takes minutes", flush=True)
+    run = begun(shown, run_job_of(shown))
+    while read_summary(run).alive:
+        await asyncio.sleep(1.0)
+    if (status := read_summary(run).status) != "finished":
+        raise SystemExit(f"the comparison in {run.path} has not finished: it is {status}")
+    return run
+
+
 async def stopped(run: RunFolder) -> None:
     """Stops a training that only had to be there."""
     from engine.runs.control import request
@@ -313,8 +370,11 @@ async def make(asked: Path | None, home: Path) -> None:
         copy_pictures(home)
         await wizard(home)
         shown = RunFolder(shutil.copytree(demo, home / "lorasmith" / "runs" / "demo"))
+        compared = await compared_demo(RunFolder(demo), shown)
+        aside = compared.path.rename(home / "compared")  # the list of runs shows the trainings
     await lists(find_run("fox"))
     await monitor(shown)
+    await comparison(RunFolder(aside.rename(compared.path)))
 
 
 def main() -> None:

@@ -329,6 +329,15 @@ async def test_help_tells_of_the_view_that_is_open(comparison_run):
         await until(pilot, "The same prompts and seeds for everyone")
 
 
+async def test_the_list_of_everything_knows_the_views(comparison_run):
+    async with opened(comparison_run()) as pilot:
+        await until(pilot, "4 ← choice")
+        await pilot.press("colon", *"table")
+        await until(pilot, "Every epoch with its figures")
+        await pilot.press("down", "enter")
+        await until(pilot, "▸2 Table")
+
+
 async def test_a_screen_at_rest_sends_nothing(comparison_run):
     run = comparison_run()
     async with opened(run) as pilot:

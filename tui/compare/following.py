@@ -107,4 +107,4 @@ def how_it_stands(
     if report.state != "done":
         return "It was stopped; what is drawn is kept. w, then r goes on.", "warn"
     page = run.compare / PAGE
-    return (f"The same as a page for your browser: {home_path(page)}", "muted") if page.is_file() else ("", "muted")
+    return (f"As a page: {home_path(page)}", "muted") if page.is_file() else ("", "muted")

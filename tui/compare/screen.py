@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from textual import work
 from textual.app import ComposeResult
@@ -304,6 +305,17 @@ class CompareScreen(HouseScreen):
             if node is self.focused and tooltip:
                 own.setdefault(binding.action, (self.app.get_key_display(binding), tooltip))
         return [*own.values(), *super().help_keys()]
+
+    def commands(self) -> Iterable[tuple[str, str, Callable[[], object]]]:
+        if self.check_action("make", ()):
+            yield "Make this the LoRA", "Write the epoch under the cursor, or the choice", self.action_make
+        yield "Choice", "The chart, the words, the pictures behind them", partial(self.action_view, CHOICE)
+        yield "Table", "Every epoch with its figures", partial(self.action_view, TABLE)
+        yield "Grid", "The pictures of every epoch", partial(self.action_view, PICTURES)
+        yield "Vote", "Which of two is better, without names", partial(self.action_view, VOTE)
+        if self.check_action("dial", ()):
+            yield "More likeness", "The dial towards fidelity", partial(self.action_dial, -1)
+            yield "More freedom", "The dial towards flexibility", partial(self.action_dial, 1)
 
     def key_label(self, action: str) -> str | None:
         focused = self.focused

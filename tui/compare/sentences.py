@@ -142,11 +142,12 @@ class Evidence(PictureBoard, can_focus=True):
         self.seen: Compared | None = None
         self.words: Words | None = None
         self.at = 0
+        self.alone = False  # whether nothing beside it says the sentence
 
-    def show(self, seen: Compared, words: Words | None) -> None:
+    def show(self, seen: Compared, words: Words | None, *, alone: bool) -> None:
         if words != self.words:
             self.at = 0
-        self.seen, self.words = seen, words
+        self.seen, self.words, self.alone = seen, words, alone
         self.redraw()
 
     @property
@@ -156,7 +157,7 @@ class Evidence(PictureBoard, can_focus=True):
     def rows(self, width: int, height: int) -> Iterable[Row]:
         if self.seen is None or self.words is None:
             return
-        said = wrap(shown(self.words.text), width - 2)
+        said = wrap(shown(self.words.text), width - 2) if self.alone else []
         cut = said[:_MOST_WORDS]
         if len(said) > len(cut):
             cut[-1] = cut[-1][: width - 4] + " …"
@@ -166,7 +167,7 @@ class Evidence(PictureBoard, can_focus=True):
             yield []
             yield [(" It rests on all pictures: 3 shows the grid.", "muted")]
             return
-        side = max(2, room // 2 - 1)
+        side = max(2, min(room // 2 - 1, (width - 3) // 4))  # two pairs at least
         many = max(1, min((width - 1) // (min(2 * side, width) + 1), len(self.cells)))
         first = self.at // many * many
         page = self.cells[first : first + many]
@@ -183,15 +184,20 @@ class Evidence(PictureBoard, can_focus=True):
         for number, cell in enumerate(page, first):
             at, slot = (cell.checkpoint, cell.weight), (cell.prompt, cell.seed)
             mine = number == self.at
-            name: Row = [("▸" if mine else " ", "accent"), (self.seen.name(at), "strong" if mine else "muted")]
+            name: Row = [("▸" if mine else " ", "accent"), (self._called(at, size), "strong" if mine else "muted")]
             block: Rows = []
             if at != BASE:
-                block = [exactly([(" the base", "muted")], size.width),
+                block = [exactly([(f" {self._called(BASE, size)}", "muted")], size.width),
                          *self.picture(self.seen.picture(BASE, slot), size)]  # fmt: skip
             block += [exactly(name, size.width), *self.picture(self.seen.picture(at, slot), size)]
             blank: Rows = [exactly([], size.width) for _ in range(2 * (size.height + 1) - len(block))]
             blocks.append([*blank, *block])
         return [[(" ", ""), *row] for row in beside(blocks)]
+
+    def _called(self, at: At, size: Size) -> str:
+        assert self.seen is not None
+        name = self.seen.name(at)
+        return name if len(name) < size.width else self.seen.short(at)
 
     def action_move(self, by: int) -> None:
         if self.cells:
@@ -281,7 +287,7 @@ class ChoiceView(Horizontal):
         self.query_one(Newest).show(seen, newest)
         sentences = self.query_one(Sentences)
         sentences.show(seen.words, empty)
-        self.query_one(Evidence).show(seen, sentences.sentence)
+        self._show_evidence()
 
     @property
     def first(self) -> Widget:
@@ -309,4 +315,5 @@ class ChoiceView(Horizontal):
 
     def _show_evidence(self) -> None:
         if self.seen is not None:
-            self.query_one(Evidence).show(self.seen, self.query_one(Sentences).sentence)
+            sentence = self.query_one(Sentences).sentence
+            self.query_one(Evidence).show(self.seen, sentence, alone=self.has_class("-evidence"))
