@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
+from tiny_sights import tiny_sight
 
 from engine.errors import LorasmithError
 from engine.vision.encoder import open_encoder
@@ -137,37 +138,11 @@ def test_pictures_without_details_agree_by_their_colours():
     assert agreement(sky, ImageOps.flip(sky)) < SAME_SHOT
 
 
-def tiny(kind: str, folder: Path) -> Path:
-    """A random network of the real class, saved as the hub holds it."""
-    import transformers as t
-
-    torch.manual_seed(1)
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
-    if kind == "dinov2":
-        hidden = {key: value for key, value in small.items() if key != "intermediate_size"}
-        model = t.Dinov2Model(t.Dinov2Config(**hidden, image_size=28, patch_size=14))
-        processor = t.BitImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
-    elif kind == "siglip2":
-        vision, text = {**small, "image_size": 32, "patch_size": 16}, {**small, "vocab_size": 64}
-        config = t.SiglipConfig(vision_config=vision, text_config=text)
-        model, processor = t.SiglipModel(config), t.SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    else:
-        vision, text = {**small, "image_size": 32, "patch_size": 16}, {**small, "vocab_size": 64}
-        model = t.CLIPModel(t.CLIPConfig(vision_config=vision, text_config=text, projection_dim=24))
-        processor = t.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    model.eval().save_pretrained(folder)
-    processor.save_pretrained(folder)
-    # The published configurations name the class without the ending.
-    written = folder / "preprocessor_config.json"
-    written.write_text(written.read_text().replace('ImageProcessorPil"', 'ImageProcessor"'))
-    return folder
-
-
 @pytest.mark.parametrize(("kind", "width"), [("dinov2", 32), ("siglip2", 32), ("clip", 24)])
 def test_transformers_classes_embed_what_the_class_itself_gives(kind: str, width: int, tmp_path: Path):
     from transformers import AutoImageProcessor, AutoModel
 
-    folder = tiny(kind, tmp_path / kind)
+    folder = tiny_sight(kind, tmp_path / kind)
     encoder = open_encoder(folder)
     pictures = [Image.effect_noise((50 + 9 * at, 40), 80).convert("RGB") for at in range(3)]
     rows = encoder.embed(pictures)
