@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
+import wizard_steps
 from painted_pictures import painted_folder
 from pilots import holds, text_of, until
 from recorded_run import RecordedRun
 
 from engine.draw.class_settings import KIND, class_setup, job_text, pictures_of
 from engine.runs.folder import create_run, list_runs
-from tui.app import LorasmithApp
-from tui.draft import Draft, Keeper
-from tui.steps import recipe
+from tui.draft import Draft
 from tui.steps.class_pictures import ClassPicturesScreen
 from tui.steps.class_pictures_ways import class_missing, way_of, with_way
 from tui.steps.step import Step
-from tui.steps.wizard import WizardJourney
 from tui.steps.words import WordsScreen
 from tui.steps.words_said import words_missing
 
@@ -27,32 +25,20 @@ pytestmark = pytest.mark.asyncio
 SIZES = [(80, 24), (160, 50)]
 
 
+STEPS = [
+    Step("class", "Class", class_missing, ClassPicturesScreen), Step("words", "Words", words_missing, WordsScreen),
+]  # fmt: skip
+opened = partial(wizard_steps.opened, steps=STEPS)
+
+
 @pytest.fixture
 def draft(tmp_path: Path) -> Draft:
-    folder = painted_folder(tmp_path / "bear", 5)
-    made = recipe.new_draft("object").with_text("output.name", "bear").with_folders(str(folder))
-    return made.with_plan({"subject.instance_prompt": "ohwx", "subject.class_prompt": "bear", "base.model": "demo"})
-
-
-@asynccontextmanager
-async def opened(draft: Draft, size: tuple[int, int] = (80, 24)):
-    """This step and the next, saved as the wizard saves."""
-    keeper = Keeper()
-    steps = [
-        Step("class", "Class", class_missing, ClassPicturesScreen), Step("words", "Words", words_missing, WordsScreen),
-    ]  # fmt: skip
-    journey = WizardJourney(draft, steps, save=keeper, keeper=keeper)
-    app = LorasmithApp()
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, "q leave")
-        app._show_in("plan", journey.screen(0))
-        await until(pilot, "1▸Class")
-        yield pilot, journey
+    return wizard_steps.painted_draft("object", tmp_path / "bear", "bear")
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_each_way_says_what_it_does_and_choosing_one_is_in_the_plan(draft, size):
-    async with opened(draft, size) as (pilot, journey):
+    async with opened(draft, size=size) as (pilot, journey):
         text = await until(pilot, "Advice: Prior prediction", "an epoch 2.4 x as long  advised", "comes to be drawn as")
         assert "● none" in text and "n next" in text.splitlines()[-1]
         await pilot.press("down", "enter")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import wizard_steps
 from painted_pictures import painted_folder
 from pilots import holds, text_of, until
 from recorded_run import RecordedRun
@@ -16,11 +17,9 @@ from engine.lookalike.jobs import words_job
 from engine.lookalike.results import Figures, Match, MatchResult, WordResult, write_result
 from engine.lookalike.settings import job_toml, read_job
 from engine.runs.folder import RunFolder, create_run, list_runs
-from tui.app import LorasmithApp
-from tui.draft import Draft, Keeper
-from tui.steps import job_watch, recipe
+from tui.draft import Draft
+from tui.steps import job_watch
 from tui.steps.step import Step
-from tui.steps.wizard import WizardJourney
 from tui.steps.words import WordsScreen
 from tui.steps.words_said import words_missing
 from tui.steps.words_windows import Permission
@@ -30,29 +29,17 @@ SIZES = [(80, 24), (160, 50)]
 FIGURES = Figures("ohwx", 12, 12, 0.61, 1.0, 0.02, 0.4)
 
 
+opened = partial(wizard_steps.opened, steps=[Step("words", "Words", words_missing, WordsScreen)])
+
+
 @pytest.fixture
 def draft(tmp_path: Path) -> Draft:
-    folder = painted_folder(tmp_path / "bear", 5)
-    made = recipe.new_draft("animal").with_text("output.name", "bear").with_folders(str(folder))
-    return made.with_plan({"subject.instance_prompt": "ohwx", "subject.class_prompt": "dog", "base.model": "sdxl-1.0"})
-
-
-@asynccontextmanager
-async def opened(draft: Draft, size: tuple[int, int] = (80, 24)):
-    keeper = Keeper()
-    steps = [Step("words", "Words", words_missing, WordsScreen)]
-    journey = WizardJourney(draft, steps, save=keeper, keeper=keeper)
-    app = LorasmithApp()
-    async with app.run_test(size=size) as pilot:
-        await until(pilot, "q leave")
-        app._show_in("plan", journey.screen(0))
-        await until(pilot, "1▸Words")
-        yield pilot, journey
+    return wizard_steps.painted_draft("animal", tmp_path / "bear", "dog", base="sdxl-1.0")
 
 
 @pytest.mark.parametrize("size", SIZES)
 async def test_both_encoders_tokens_and_the_judgement_follow_what_is_typed(draft, size):
-    async with opened(draft, size) as (pilot, journey):
+    async with opened(draft, size=size) as (pilot, journey):
         text = await until(pilot, "1 token: ohwx (47,993)", "encoder 2  the same", "rare: one token")
         assert "l look-alike" in text.splitlines()[-1]
         await pilot.press("i", *["backspace"] * 4, *"man")
