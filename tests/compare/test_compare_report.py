@@ -1,0 +1,215 @@
+"""The report and deciding anew: what is written is read, votes and the dial change what they should, figures agree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import comparison
+import numpy as np
+import pytest
+from planted_grids import CURVE, grid_of
+
+from engine.compare.again import decide_again, vote, vote_all, votes_of
+from engine.compare.judging import LEANS, judged, parsed_point
+from engine.compare.measuring import Measuring
+from engine.compare.report import Report, read_report, report_of, report_path, report_text, write_report
+from engine.compare.rows import joined, of_prompts, picked, without
+from engine.errors import LorasmithError
+from engine.runs.launch import engine_environment
+from engine.select.cells import BASE, Point
+from engine.select.decide import best_weight
+from engine.select.families import Family
+from engine.select.scores import evaluate
+from engine.select.votes import Vote
+
+HEAVY = ("torch", "diffusers", "transformers", "textual", "numpy")
+
+
+def test_what_is_written_is_read(tmp_path):
+    report = comparison.finished().report
+    assert report_of(json.loads(report_text(report))) == report
+    write_report(tmp_path, report)
+    assert read_report(tmp_path) == report
+
+
+def test_a_report_of_a_newer_version_or_in_pieces_is_refused_in_a_sentence(tmp_path):
+    with pytest.raises(LorasmithError, match="no comparison"):
+        read_report(tmp_path)
+    said = json.loads(report_text(Report("a")))
+    report_path(tmp_path).write_text(json.dumps({**said, "something": "new"}))
+    assert read_report(tmp_path) == Report("a"), "keys of later versions are passed over"
+    report_path(tmp_path).write_text(json.dumps({**said, "version": 2}))
+    with pytest.raises(LorasmithError, match="newer lorasmith"):
+        read_report(tmp_path)
+    report_path(tmp_path).write_text("{")
+    with pytest.raises(LorasmithError, match="compare again"):
+        read_report(tmp_path)
+
+
+def test_reading_a_report_and_finding_a_comparison_loads_nothing_heavy():
+    code = (
+        "import sys, engine.compare.report, engine.compare.find, engine.compare.settings, engine.compare.sources\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=engine_environment({}))
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_planted_best_is_chosen_and_every_point_has_a_row():
+    report = comparison.finished().report
+    assert report.choice == (comparison.BEST, 1.0) and report.decision.last == (10, 1.0)
+    assert {row.at for row in report.points} == {(row.checkpoint, row.weight) for row in report.pictures}
+    assert [one.lean for one in report.dial] == list(LEANS)
+    assert all(row.balance is not None for row in report.points if row.at != (0, 0.0))
+    assert report.hires is not None and "high-res fix" in report.hires.sentence
+
+
+def test_a_checkpoint_that_was_given_up_keeps_the_figures_of_its_first_pictures():
+    made = comparison.finished()
+    figures = {row.at: row for row in made.report.points}
+    early = {row.name for row in made.report.prompts if row.first}
+    from engine.compare.again import measurements
+
+    measured = measurements(made.folder, made.report)
+    scores = evaluate(of_prompts(measured, early), "animal", points=[Point(8), Point(9), Point(10)])
+    at = scores.index(Point(9))
+    assert figures[9, 1.0].fidelity == pytest.approx(float(scores.fidelity.value[at]))
+
+
+def test_another_weight_stands_beside_weight_1_by_its_difference_on_their_own_prompts():
+    made = comparison.finished()
+    from engine.compare.again import measurements
+
+    measured = measurements(made.folder, made.report)
+    early = {row.name for row in made.report.prompts if row.first}
+    own = [point for point in measured.points if point.checkpoint == 4]
+    scores = evaluate(of_prompts(measured, early), "animal", points=own)
+    apart = scores.fidelity.value[scores.index(Point(4, 0.6))] - scores.fidelity.value[scores.index(Point(4))]
+    rows = {row.at: row for row in made.report.points}
+    assert rows[4, 0.6].fidelity - rows[4, 1.0].fidelity == pytest.approx(apart)
+
+
+def test_the_dial_leans_and_stays_where_it_was_left():
+    made = comparison.too_close()
+    towards = {lean: decide_again(made.folder, lean).choice[0] for lean in (0.5, 2.0)}
+    assert towards[0.5] >= towards[2.0]
+    assert made.report.lean == 2.0 and decide_again(made.folder).lean == 2.0
+    with pytest.raises(LorasmithError, match="0.1"):
+        decide_again(made.folder, 50)
+
+
+def test_votes_settle_what_the_figures_cannot():
+    made = comparison.too_close()
+    rivals = [at for at in made.report.decision.equals if at != made.report.choice]
+    favourite = Point(*rivals[-1])
+    for other in made.report.decision.equals:
+        if Point(*other) != favourite:
+            for _ in range(4):
+                report = vote(made.folder, favourite, Point(*other), "left")
+    assert report.decision.best == rivals[-1] and report.votes == report.decision.votes > 0
+    assert "votes are counted in" in report.words[0].text
+
+
+def test_votes_are_read_as_the_page_writes_them():
+    assert votes_of("4>5 6=4@0.8 3<2") == [
+        Vote(Point(4), Point(5), Point(4)), Vote(Point(6), Point(4, 0.8), None), Vote(Point(3), Point(2), Point(2)),
+    ]  # fmt: skip
+    for wrong in ("", "4", "4>4", "x>3", "4>nan@1", "0>3"):
+        with pytest.raises(LorasmithError):
+            votes_of(wrong)
+    assert parsed_point("4@0.8") == Point(4, 0.8)
+
+
+def test_a_vote_on_what_was_not_drawn_is_refused():
+    made = comparison.too_close()
+    with pytest.raises(LorasmithError, match="no pictures of checkpoint 77"):
+        vote_all(made.folder, [Vote(Point(4), Point(77), None)])
+    assert made.report.votes == 0
+
+
+def test_the_engine_decides_anew_without_torch_and_prints_the_report():
+    made = comparison.too_close()
+    command = [sys.executable, "-P", "-X", "importtime", "-m", "engine.compare", "vote", str(made.run.path), "4", "6",
+               "right", "--json"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, env=engine_environment({}))
+    assert done.returncode == 0, done.stderr
+    assert report_of(json.loads(done.stdout)) == made.report and made.report.votes == 1
+    assert not [line for line in done.stderr.splitlines() if line.split("|")[-1].strip() in ("torch", "diffusers")]
+    refused = subprocess.run(
+        [sys.executable, "-P", "-m", "engine.compare", "vote", str(made.folder), "4", "x", "left"],
+        capture_output=True, text=True, env=engine_environment({}),
+    )  # fmt: skip
+    assert refused.returncode == 1 and "'x' is no point" in refused.stderr
+
+
+def test_one_checkpoint_is_held_against_the_base_alone():
+    report = comparison.from_elsewhere().report
+    measured = grid_of({Point(1): CURVE[Point(4)]})
+    prompts = tuple(replace(row, name=name) for row, name in zip(report.prompts, {c.prompt for c in measured.cells},
+                                                                  strict=False))  # fmt: skip
+    alone = judged(replace(report, prompts=prompts, checkpoints=report.checkpoints[:1]), measured)
+    assert alone.words[0].text.startswith("There is one checkpoint: against the untouched base, fox-soft reaches")
+
+
+def test_no_weight_is_ruled_out_by_a_gate_that_weight_1_fails_too():
+    knobs = CURVE[Point(6)]
+    bleeding = {Point(1): replace(knobs, bleeds=0.8), Point(1, 0.6): replace(CURVE[Point(4)], bleeds=0.6)}
+    scores = evaluate(grid_of(bleeding), "animal")
+    assert best_weight(scores, 1) == Point(1, 0.6)
+
+
+def test_rows_are_cut_and_put_together_again():
+    measured = grid_of({Point(1): CURVE[Point(1)]})
+    half = len(measured.cells) // 2
+    whole = joined(picked(measured, range(half)), picked(measured, range(half, len(measured.cells))))
+    assert whole.cells == measured.cells
+    for name, array in measured.arrays().items():
+        assert np.array_equal(whole.arrays()[name], array), name
+    assert without(measured, set(measured.cells)) is None
+    assert {cell.point for cell in without(measured, {c for c in measured.cells if c.point == BASE}).cells} == {Point(1)}
+
+
+class CountingReader:
+    """Gives planted rows and counts what it was asked."""
+
+    key, notes = "planted", ()
+
+    def __init__(self, measured) -> None:
+        self.measured, self.read_cells = measured, []
+
+    def read(self, cells, pictures):
+        self.read_cells += cells
+        return picked(self.measured, [self.measured.cells.index(cell) for cell in cells])
+
+
+@pytest.fixture
+def shots():
+    from engine.compare.grid import Shot
+    from engine.draw.order import Order
+
+    measured = grid_of({Point(1): CURVE[Point(1)]}, prompts={"identity-1": Family.IDENTITY, "context-1": Family.CONTEXT})
+    return measured, [Shot(cell, Order("a", (8, 8), cell.seed)) for cell in measured.cells]
+
+
+def test_no_picture_is_measured_twice_unless_it_or_its_reader_changed(tmp_path, shots):
+    measured, wanted = shots
+    keys = [f"{at}" for at in range(len(wanted))]
+    first = CountingReader(measured)
+    Measuring(tmp_path, "measured.npz", "set", lambda: first).look(wanted, keys)
+    assert len(first.read_cells) == len(wanted)
+
+    second = CountingReader(measured)
+    again = Measuring(tmp_path, "measured.npz", "set", lambda: second)
+    again.look(wanted, ["other", *keys[1:]])
+    assert second.read_cells == [wanted[0].cell] and set(again.measured.cells) == set(measured.cells)
+
+    third = CountingReader(measured)
+    third.key = "another encoder"
+    Measuring(tmp_path, "measured.npz", "set", lambda: third).look(wanted, keys)
+    assert len(third.read_cells) == len(wanted)
+    fourth = CountingReader(measured)
+    Measuring(tmp_path, "measured.npz", "other prompts", lambda: fourth).look(wanted[:2], keys[:2])
+    assert len(fourth.read_cells) == 2
