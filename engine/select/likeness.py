@@ -154,8 +154,7 @@ def yardstick(reader: LikenessReader, photographs: Seen, held_out: Sequence[bool
     if not len(usable):
         return None
     out = np.array(held_out)[usable]
-    alike = reader.to_photographs(Seen([photographs.images[at] for at in usable]) if len(usable) < len(photographs)
-                                  else photographs).astype(float)  # fmt: skip
+    alike = reader.to_photographs(photographs)[usable].astype(float)
     if len(usable) >= HELD_OUT_FROM and 2 <= out.sum() < len(usable):
         return Yardstick(reader, np.flatnonzero(out), alike[~out][:, out], True)
     return Yardstick(reader, np.arange(len(usable)), alike, False)

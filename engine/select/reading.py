@@ -249,12 +249,13 @@ class PictureReader:
         return self._setting if looks is not None and looks.loader == "demo" else None
 
     def _untriggered(self, caption: str) -> str:
-        """A caption without the trigger, which no encoder knows."""
+        """A caption without the trigger, which no encoder knows: "an ohwx dog" is "a dog"."""
         if not self._trigger:
             return caption
-        bare = re.sub(rf"(?<!\w){re.escape(self._trigger)}(?!\w)", " ", caption)
-        bare = re.sub(r"\s+", " ", bare).replace(" ,", ",").strip(" ,")
-        return re.sub(r"\b(an?) (?=(\w))", lambda m: f"{'an' if m[2].lower() in 'aeiou' else 'a'} ", bare, count=1)
+        trigger = rf"(?<!\w){re.escape(self._trigger)}(?!\w)"
+        bare = re.sub(rf"\ban? {trigger} (\w)", lambda m: f"{'an' if m[1] in 'aeiouAEIOU' else 'a'} {m[1]}", caption)
+        bare = re.sub(trigger, " ", bare)
+        return re.sub(r"\s+", " ", bare).replace(" ,", ",").strip(" ,")
 
     @cached_property
     def _copies(self) -> np.ndarray | None:

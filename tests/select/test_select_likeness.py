@@ -126,7 +126,7 @@ def test_a_caption_is_read_without_its_trigger():
     reader = PictureReader(choose_readers("animal", demo=True), [], prompt_set("demo"), "ohwx", "animal")
     assert reader._untriggered("an ohwx animal on a blue ground") == "an animal on a blue ground"
     assert reader._untriggered("a big ohwx, dog at night") == "a big, dog at night"
-    assert reader._untriggered("an ohwx dog, ohwxs") == "a dog, ohwxs"
+    assert reader._untriggered("a photo of an ohwx dog, ohwxs") == "a photo of a dog, ohwxs"
 
 
 def test_a_style_is_told_from_the_contents(tmp_path: Path):
