@@ -92,9 +92,16 @@ def label(kind: AxisKind, value: Value) -> str:
         return ", ".join(map(str, value)) if kind == "order" else "x".join(map(str, value))
     if kind == "sampler":
         return SAMPLERS[str(value)].name
-    said = f"{round(value, 8):g}" if isinstance(value, float) else str(value)
+    said = number_text(value) if isinstance(value, int | float) else value
+    if kind == "steps":
+        return f"{said} step" if value == 1 else f"{said} steps"
     before = {"weight": "weight ", "seed": "seed ", "cfg": "CFG "}.get(kind, "")
-    return f"{before}{said}{' steps' if kind == 'steps' and value != 1 else ' step' if kind == 'steps' else ''}"
+    return f"{before}{said}"
+
+
+def number_text(number: float) -> str:
+    """A number of an axis as people write it: 0.3, not 0.30000000000000004."""
+    return str(number) if isinstance(number, int) else f"{round(number, 8):g}"
 
 
 def searched(prompt: str, search: str, value: str) -> str:

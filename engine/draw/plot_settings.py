@@ -191,7 +191,7 @@ def shown_size(size: tuple[int, int], plot: Plot) -> tuple[int, int]:
     if plot.cell and side > plot.cell:
         return max(1, round(width * plot.cell / side)), max(1, round(height * plot.cell / side))
     # One factor for the whole plot, so that its sizes can be compared.
-    factor = max(1, SHOWN_SIDE // max(map(max, plot.sizes)))
+    factor = max(1, min(SHOWN_SIDE, plot.cell or SHOWN_SIDE) // max(map(max, plot.sizes)))
     return width * factor, height * factor
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from engine.draw.order import lora_tag
-from engine.draw.plot_axes import Axis
+from engine.draw.plot_axes import Axis, number_text
 from engine.draw.plot_settings import Cell, Plot
 from engine.draw.plot_sources import BASE
 from engine.draw.samplers import SAMPLERS
@@ -49,7 +49,7 @@ def _as_a1111(plot: Plot, axis: Axis, first: Cell) -> tuple[str, list[str]]:
         return _TYPES["sampler"], [SAMPLERS[str(value)].name for value in axis.values]
     if axis.kind == "size":
         return _TYPES["size"], ["x".join(map(str, value)) for value in axis.values]  # type: ignore[arg-type]
-    return _TYPES[axis.kind], [f"{value:g}" if isinstance(value, float) else str(value) for value in axis.values]
+    return _TYPES[axis.kind], [number_text(value) for value in axis.values]  # type: ignore[arg-type]
 
 
 def _tail(weight: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 from engine.base.load import open_base
 from engine.draw.artist import drawing_step
 from engine.draw.plot_plan import PlotRequest, settled
-from engine.draw.plot_settings import job_text, read_plot
+from engine.draw.plot_settings import job_text, read_plot, shown_size
 from engine.draw.plot_text import grid_parameters
 from engine.errors import LorasmithError
 from engine.plan import BaseChoice, Plan, Subject
@@ -167,3 +167,10 @@ def test_the_step_of_sizes_is_the_one_that_drawing_asks_for(plotted, tiny_base):
     assert plotted(axes={"x": f"size: {step}x{2 * step}"}).cells[0].order.size == (step, 2 * step)
     with pytest.raises(LorasmithError, match=f"multiples of {step}"):
         plotted(axes={"x": f"size: {step + step // 2}x{step}"})
+
+
+def test_small_pictures_stand_enlarged_and_large_ones_as_small_as_asked_for(plotted):
+    shown = {size: shown_size(size, plotted(axes={"x": "size: 64, 64x96"})) for size in ((64, 64), (64, 96))}
+    assert shown == {(64, 64): (128, 128), (64, 96): (128, 192)}, "whole pixels, one factor for all"
+    assert shown_size((64, 64), plotted(axes={"x": "seed: 1"}, size="64", cell=140)) == (128, 128)
+    assert shown_size((1024, 512), plotted(axes={"x": "seed: 1"}, size="1024x512", cell=256)) == (256, 128)

@@ -31,7 +31,7 @@ def test_a_runs_checkpoints_are_plotted_and_never_drawn_twice(lorasmith, fox, tm
     said = lorasmith(*command)
     assert said.code == 0, said.err
     assert said.out.splitlines()[:3] == [
-        "6 cells: 3 x 2.", "  X  epoch    no LoRA; epoch 1; epoch 2", "  Y  weight   weight 0.5; weight 1"
+        "6 cells: 3 x 2.", "  X  epoch    no LoRA; epoch 1; epoch 2", "  Y  weight   0.5; 1"
     ]  # fmt: skip
     assert f"The grid: {grid}. Each cell by itself:" in " ".join(said.out.split())
     with Image.open(grid) as picture:

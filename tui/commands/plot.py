@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from engine.draw.plot_axes import number_text
 from engine.draw.plot_plan import PlotRequest, settled
 from engine.draw.plot_settings import CELLS, GRID, KIND, PLACES, RESULT, Plot, deliver, job_text, same_plot
 from engine.errors import RunError, shown
@@ -72,7 +73,8 @@ def _tell(wanted: Plot) -> None:
     grids = f" in {sub_grids} grids" if sub_grids > 1 else ""
     say(f"{count(len(wanted.cells), 'cell')}: {columns} x {rows}{grids}.")
     for axis in wanted.axes:
-        values = [shown(text[:60]) for text in wanted.labels(axis.place)]
+        labels = zip(axis.values, wanted.labels(axis.place), strict=True)
+        values = [number_text(one) if isinstance(one, int | float) else shown(text[:60]) for one, text in labels]
         more = f" and {len(values) - 12} more" if len(values) > 12 else ""
         say(f"{axis.place.upper()}  {axis.kind:<8} {'; '.join(values[:12])}{more}", indent=2, hang=14)
 
