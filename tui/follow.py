@@ -106,7 +106,8 @@ def outcome(run: RunFolder, summary: RunSummary) -> str:
         return f"{shown(run.name)} has stopped: {reason or 'as asked'}. {again}"
     if summary.status == "new":
         return f"{shown(run.name)} has not been started yet: `lorasmith resume {name}` starts it."
-    hint = f" {shown(summary.hint).rstrip('.')}." if summary.hint and summary.status == "failed" else ""
+    said = shown(summary.hint or "").rstrip(".") if summary.status == "failed" else ""
+    hint = f" {said[:1].upper()}{said[1:]}." if said else ""
     what = "has failed" if summary.status == "failed" else "died"
     return f"{shown(run.name)} {what}: {reason}.{hint} {again}"
 

@@ -183,9 +183,9 @@ def _check_space(store: DrawingStore, missing: list[Order]) -> None:
     free = shutil.disk_usage(store.root).free
     if missing and wanted + _SPARE > free:
         raise LorasmithError(
-            f"{len(missing):,} class pictures take about {wanted / 1e9:.1f} GB in {shown(store.root)}, and "
-            f"{free / 1e9:.1f} GB are free: make room, ask for fewer with --count, or set LORASMITH_HOME to "
-            "another disk."
+            f"{len(missing):,} class pictures take about {max(1, wanted / 1e6):,.0f} MB in {shown(store.root)}, where "
+            f"{free / 1e6:,.0f} MB are free and {_SPARE / 1e6:,.0f} MB are to stay so: make room, ask for fewer with "
+            "--count, or set LORASMITH_HOME to another disk."
         )
 
 
