@@ -194,7 +194,7 @@ def _say_farewell(run: RunFolder) -> None:
     if summary.kind == "compare":
         from tui.compare.farewell import say_choice
 
-        say_choice(run)
+        say_choice(run, alive=summary.alive)
     if summary.alive:
         say(f"It goes on without this terminal; `lorasmith` or `lorasmith watch {typed(run)}` returns to it.", indent=2)
     elif run.checkpoints.is_dir() and any(run.checkpoints.glob("*.safetensors")):

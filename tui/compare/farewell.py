@@ -13,8 +13,8 @@ from tui.compare.following import PAGE
 from tui.text import home_path, say
 
 
-def say_choice(run: RunFolder) -> None:
-    """Prints it; nothing where there is no report."""
+def say_choice(run: RunFolder, *, alive: bool = False) -> None:
+    """Prints it; nothing where there is no report. How to come back to a live one is said elsewhere."""
     try:
         report = read_report(run.compare)
     except LorasmithError:
@@ -26,9 +26,10 @@ def say_choice(run: RunFolder) -> None:
         say(f"Your LoRA is {name}: {home_path(Path(report.chosen.file))}", indent=2)
         say("To fetch it, type on your own computer:", indent=2)
         say(fetch_line(Path(report.chosen.file)), indent=4, raw=True)
-    elif seen.choice is not None:
+    elif seen.choice is not None and not alive:
         say(f"`lorasmith choose {typed(run)}` makes it your LoRA.", indent=2)
     page = run.compare / PAGE
     if page.is_file():
         say(f"as a page: {home_path(page)}", indent=2)
-    say(f"`lorasmith watch {typed(run)}` comes back to it.", indent=2)
+    if not alive:
+        say(f"`lorasmith watch {typed(run)}` comes back to it.", indent=2)

@@ -177,14 +177,15 @@ class Grid(PictureBoard, can_focus=True):
 
     def _picture_line(self, down: int, columns: list[int], lines: Rows) -> Row:
         """One line of pictures; the one under the cursor stands between two bars."""
+        left, right = "||" if self.ascii_only else "▐▌"
         row: list[tuple[str, str]] = []
         for at, (x, line) in enumerate(zip(columns, lines, strict=True)):
             here = down == self.down and x == self.across
             before = down == self.down and at > 0 and columns[at - 1] == self.across
-            row.append(("▐" if here else "▌" if before else " ", "accent"))
+            row.append((left if here else right if before else " ", "accent"))
             row += line
         if down == self.down and columns[-1] == self.across:
-            row.append(("▌", "accent"))
+            row.append((right, "accent"))
         return row
 
     def _figures(self, width: int) -> Rows:

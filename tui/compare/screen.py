@@ -245,8 +245,8 @@ class CompareScreen(HouseScreen):
         self.call_after_refresh(self._opened)
 
     def _opened(self) -> None:
-        self.draw()
         self._view_widget().focus()
+        self.draw()
 
     def _view_widget(self) -> Widget:
         if self.view == CHOICE:
