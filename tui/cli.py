@@ -57,14 +57,16 @@ MAKING = (
          "tui.commands.train:train"),
     Verb("draw", "draw PROMPT --to FILE.png", "a picture, with or without a LoRA", "tui.commands.tools:draw"),
     Verb("plot", "plot PROMPT --to GRID.png", "a grid over epochs, weights, prompts", "tui.commands.plot:plot",
-         "The X/Y/Z plot. An axis is a kind and its values: epoch, weight, prompt, replace (search, then replacements), "
-         "order (of parts of the prompt), seed, cfg, steps, sampler or size; as '1-10', '1-9 (+2)', '0.4-1.0 [4]', or a "
-         "list with commas."),
+         "The X/Y/Z plot. An axis is a kind and its values: epoch, weight, prompt, replace (search, then "
+         "replacements), order (of parts of the prompt), seed, cfg, steps, sampler or size; as '1-10', '1-9 (+2)', "
+         "'0.4-1.0 [4]', or a list with commas."),
     Verb("inspect", "inspect FILE", "what a LoRA file is", "tui.commands.lora:inspect"),
     Verb("resize", "resize FILE --rank N --to OUT", "a LoRA with fewer ranks",
          "tui.commands.lora:resize"),
     Verb("merge", "merge FILE[:WEIGHT] ... --to OUT", "several LoRAs as one",
          "tui.commands.lora:merge"),
+    Verb("download", "download MODEL", "fetch a base model ahead of its training", "tui.commands.download:download",
+         "It goes on when the connection drops; broken off, the same command goes on with it."),
     Verb("doctor", "doctor", "what works on this machine and what to do", "tui.commands.doctor:doctor"),
     Verb("lab", "lab [JOB.toml]", "make the demo's base anew (hours)", "tui.commands.train:lab"),
     Verb("bench", "bench", "measure this machine", "tui.commands.tools:bench"),

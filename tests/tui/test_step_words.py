@@ -87,6 +87,20 @@ async def test_what_the_base_draws_for_a_word_is_shown_and_not_drawn_twice(draft
         await until(pilot, "Class words for animal")
 
 
+async def test_another_base_draws_the_word_anew(draft, monkeypatch):
+    run = drawn(draft)
+    begun: list[str] = []
+    monkeypatch.setattr(job_watch, "start_engine", lambda run, verb: begun.append(run.name))
+    other = draft.with_job("words", run.name).with_plan({"base.model": "demo"})
+    async with opened(other) as (pilot, _):
+        await until(pilot, "encoder 2")
+        await holds(pilot, lambda: pilot.app.screen.drawn is not None, "the old drawing is found")
+        await pilot.press("d")
+        await holds(pilot, lambda: begun, "the word is drawn by the base that is chosen now")
+    assert begun != [run.name]
+    assert read_job(list_runs()[0].job).base.model == "demo"
+
+
 async def test_no_face_is_looked_at_before_yes_is_typed(draft, monkeypatch):
     begun: list[str] = []
     monkeypatch.setattr(job_watch, "start_engine", lambda run, verb: begun.append(verb))

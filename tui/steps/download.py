@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from textual.message import Message
 from textual.screen import Screen
 
-from engine.base.download_job import KIND, STAGE, job_text
+from engine.base.download_job import KIND, STAGE
 from engine.base.find import SHORT_NAMES
 from engine.errors import LorasmithError, shown
-from engine.runs.folder import create_run, find_run, list_runs
+from engine.runs.folder import find_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import RunSummary, read_summary
+from tui.commands.download import download_run
 from tui.draft import Draft
 from tui.text import duration
 
@@ -60,11 +61,8 @@ class Download:
         threading.Thread(target=self._begin, args=(screen, model), daemon=True, name="download").start()
 
     def _begin(self, screen: Screen[None], model: str) -> None:
-        repo = SHORT_NAMES.get(model, model)
-        text = job_text(repo)
         try:
-            run = next((one for one in list_runs() if one.kind == KIND and one.job.read_text("utf-8") == text), None)
-            run = run or create_run("download-" + repo.rpartition("/")[2][:60], text, kind=KIND)
+            run = download_run(SHORT_NAMES.get(model, model))
             if not read_summary(run).alive:
                 start_engine(run, KIND)
         except (LorasmithError, OSError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,16 +18,15 @@ from textual.widgets import Input
 
 from engine.errors import LorasmithError, shown
 from engine.lookalike.classes import INSTANCE_CHOICES, class_choices
-from engine.lookalike.jobs import bank_job, needs_permission, pictures_to_draw, same_run, words_job
+from engine.lookalike.jobs import bank_job, needs_permission, pictures_to_draw, words_job
 from engine.lookalike.names import read_names, shipped_names
 from engine.lookalike.results import MatchResult, WordResult, read_match_result, read_word_result
-from engine.lookalike.settings import LookalikeJob, job_toml, read_job
+from engine.lookalike.settings import LookalikeJob, read_job
 from engine.lookalike.word import WordReport, read_word
 from engine.plan import Plan
 from engine.plan_fields import FIELDS
 from engine.plan_values import problem
-from engine.runs.folder import RunFolder, create_run
-from tui.commands.train import run_name
+from engine.runs.folder import RunFolder
 from tui.draft import Draft
 from tui.steps import recipe
 from tui.steps.form import FormField, Line, Said
@@ -41,6 +40,7 @@ from tui.steps.words_said import (
     drawn_said,
     match_row,
     matches_said,
+    run_of,
     token_lines,
     verdict,
 )
@@ -104,6 +104,8 @@ class WordsScreen(WizardScreen):
         drawn: WordResult | None = None
         matches: MatchResult | None = None
         run: RunFolder | None = None
+        base: str = ""
+        """Of what was drawn: the model it was drawn with."""
         trouble: str = ""
 
     def __init__(self, journey: Journey[Draft], at: int) -> None:
@@ -113,6 +115,7 @@ class WordsScreen(WizardScreen):
         self.view = "classes"
         self.drawing, self.searching = JobWatch(self), JobWatch(self)
         self.drawn: tuple[RunFolder, WordResult] | None = None
+        self.drawn_with = ""
         self.matches: MatchResult | None = None
         self._to_read: Timer | None = None
         self._to_show: Timer | None = None
@@ -185,9 +188,12 @@ class WordsScreen(WizardScreen):
             return [one for one in (said, other) if one]
         if self.drawn is None:
             return []
-        old = self.drawn[1].word != self.draft.plan.subject.instance_prompt.strip()
-        of = [(f"This is {shown(self.drawn[1].word)}; d draws the word that stands above now.", "warn")] if old else []
-        return [*of, *drawn_said(self.drawn[1])]
+        said = drawn_said(self.drawn[1])
+        if self.drawn[1].word != self.draft.plan.subject.instance_prompt.strip():
+            return [(f"This is {shown(self.drawn[1].word)}; d draws the word that stands above now.", "warn"), *said]
+        if self.drawn_with != self.draft.plan.base.model:
+            return [("Another base drew this; d draws it with the one that is chosen now.", "warn"), *said]
+        return said
 
     def _lines(self) -> Sequence[object]:
         if self.view == "alike":
@@ -294,10 +300,10 @@ class WordsScreen(WizardScreen):
         self._see("drawn")
         word = self.draft.plan.subject.instance_prompt.strip()
         known = self.drawn is not None and self.drawn[1].word == word
-        if self.drawing.alive or known:
+        if self.drawing.alive or (known and self.drawn_with == self.draft.plan.base.model):
             return
         self.drawn = None
-        self.drawing.begin(partial(_run_of, lambda: words_job(self.draft.plan), self.draft.plan, "words"))
+        self.drawing.begin(partial(run_of, lambda: words_job(self.draft.plan), self.draft.plan, "words"))
         self.show()
 
     @work
@@ -329,7 +335,7 @@ class WordsScreen(WizardScreen):
             return bank_job(plan, answer.names.names, permission=answer.permission)
 
         self.matches = None
-        self.searching.begin(partial(_run_of, job, plan, "lookalike"))
+        self.searching.begin(partial(run_of, job, plan, "lookalike"))
         if answer.names.left_out:
             self.say(answer.names.left_out[0])
         self.show()
@@ -354,7 +360,7 @@ class WordsScreen(WizardScreen):
     def _read_result(self, run: RunFolder) -> None:
         try:
             if run.kind == "words":
-                self.post_message(self.Found(drawn=read_word_result(run), run=run))
+                self.post_message(self.Found(drawn=read_word_result(run), run=run, base=read_job(run.job).base.model))
             else:
                 self.post_message(self.Found(matches=read_match_result(run), run=run))
         except LorasmithError as error:
@@ -362,7 +368,7 @@ class WordsScreen(WizardScreen):
 
     def on_words_screen_found(self, message: Found) -> None:
         if message.drawn is not None and message.run is not None:
-            self.drawn = (message.run, message.drawn)
+            self.drawn, self.drawn_with = (message.run, message.drawn), message.base
         self.matches = message.matches or self.matches
         self.show()
         if message.trouble:
@@ -383,14 +389,3 @@ class WordsScreen(WizardScreen):
 def _help(key: str) -> str:
     entry = FIELDS[key]
     return f"{entry.meaning} {entry.advice}"
-
-
-def _run_of(job: Callable[[], LookalikeJob], plan: Plan, suffix: str) -> RunFolder:
-    """The run that does, or did, this very job, else a new one."""
-    asked = job()
-    run = same_run(asked)
-    # A search that a person has not confirmed is not gone on with because another one has.
-    if run is not None and (not asked.permission or read_job(run.job).permission):
-        return run
-    return create_run(f"{run_name(plan, Path('lora'))[:44]}-{suffix}", job_toml(asked), kind=asked.kind)
-

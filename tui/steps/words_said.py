@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from engine.errors import shown
+from engine.lookalike.jobs import same_run
 from engine.lookalike.results import Match, MatchResult, WordResult
+from engine.lookalike.settings import LookalikeJob, job_toml, read_job
 from engine.lookalike.vocabulary import Token
 from engine.lookalike.word import WordReport
+from engine.plan import Plan
 from engine.plan_values import problem
+from engine.runs.folder import RunFolder, create_run
+from tui.commands.train import run_name
 from tui.draft import Draft
 from tui.text import count
 
@@ -89,3 +97,14 @@ def match_row(one: Match, here: bool) -> list[tuple[str, str]]:
 
 
 MATCH_HEAD = f"  {'name':<24} {'like':>5} {'pctile':>6} {'alike':>5}"
+
+
+def run_of(job: Callable[[], LookalikeJob], plan: Plan, suffix: str) -> RunFolder:
+    """The run that does, or did, this very job, else a new one."""
+    asked = job()
+    run = same_run(asked)
+    # A search that a person has not confirmed is not gone on with because another one has.
+    if run is not None and (not asked.permission or read_job(run.job).permission):
+        return run
+    return create_run(f"{run_name(plan, Path('lora'))[:44]}-{suffix}", job_toml(asked), kind=asked.kind)
+
