@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from engine.errors import LorasmithError, shown
 if TYPE_CHECKING:
     from engine.draw.picture import PictureRequest
 
+_CLEARED = "\r\x1b[K"  # the terminal's line, empty and from its beginning
+
 
 def main() -> int:
     """Draws one picture; 0 when it is written, 1 with a sentence on stderr otherwise."""
@@ -25,12 +28,13 @@ def main() -> int:
     try:
         from engine.draw.picture import draw_picture
 
-        paths = draw_picture(_request(asked), said=print, between_steps=_counting(_request(asked)))
+        request = _request(asked)
+        paths = draw_picture(request, said=_say, between_steps=_counting(request))
     except LorasmithError as error:
-        print(shown(error), file=sys.stderr)
+        print(f"{_cleared()}{shown(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{shown(asked.to)} could not be written ({error.strerror}): choose another place.", file=sys.stderr)
+        print(f"{_cleared()}{shown(asked.to)} could not be written ({error.strerror}): choose another place.", file=sys.stderr)
         return 1
     print(f"{shown(paths[0])} is drawn{f', its first pass is {shown(paths[1])}' if paths[1:] else ''}.")
     return 0
@@ -65,7 +69,7 @@ def _request(asked: argparse.Namespace) -> PictureRequest:
 
 def _counting(request: PictureRequest) -> Callable[[], None]:
     """Counts the steps on a terminal, with the time left; says nothing to a pipe."""
-    if not sys.stderr.isatty():
+    if not _on_terminal():
         return lambda: None
     from engine.draw.picture import evaluations
     from engine.draw.samplers import sampler_key
@@ -77,10 +81,24 @@ def _counting(request: PictureRequest) -> Callable[[], None]:
         nonlocal done
         left = f", {(time.monotonic() - begun) / done * (total - done):.0f} s left" if done else ""
         done += 1
-        print(f"\r\x1b[Kdrawing, step {done} of {total}{left}", end="" if done < total else "\n", file=sys.stderr)
+        print(f"{_CLEARED}drawing, step {done} of {total}{left}", end="" if done < total else "\n", file=sys.stderr)
         sys.stderr.flush()
 
     return count
+
+
+def _say(sentence: str) -> None:
+    print(_cleared(), end="", file=sys.stderr, flush=True)
+    print(sentence, flush=True)
+
+
+def _cleared() -> str:
+    """What takes the count off the line before something else is said there."""
+    return _CLEARED if _on_terminal() else ""
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _parser() -> argparse.ArgumentParser:
