@@ -34,7 +34,8 @@ def main() -> int:
         print(f"{_cleared()}{shown(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"{_cleared()}{shown(asked.to)} could not be written ({error.strerror}): choose another place.", file=sys.stderr)
+        said = f"{shown(asked.to)} could not be written ({error.strerror}): choose another place."
+        print(f"{_cleared()}{said}", file=sys.stderr)
         return 1
     print(f"{shown(paths[0])} is drawn{f', its first pass is {shown(paths[1])}' if paths[1:] else ''}.")
     return 0
