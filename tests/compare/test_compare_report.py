@@ -54,7 +54,8 @@ def test_reading_a_report_and_finding_a_comparison_loads_nothing_heavy():
         "import sys, engine.compare.report, engine.compare.find, engine.compare.settings, engine.compare.sources\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=engine_environment({}))
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, env=engine_environment({}))
     assert done.stdout.strip() == "[]", done.stderr
 
 
@@ -169,7 +170,8 @@ def test_rows_are_cut_and_put_together_again():
     for name, array in measured.arrays().items():
         assert np.array_equal(whole.arrays()[name], array), name
     assert without(measured, set(measured.cells)) is None
-    assert {cell.point for cell in without(measured, {c for c in measured.cells if c.point == BASE}).cells} == {Point(1)}
+    of_base = {cell for cell in measured.cells if cell.point == BASE}
+    assert {cell.point for cell in without(measured, of_base).cells} == {Point(1)}
 
 
 class CountingReader:
@@ -190,7 +192,8 @@ def shots():
     from engine.compare.grid import Shot
     from engine.draw.order import Order
 
-    measured = grid_of({Point(1): CURVE[Point(1)]}, prompts={"identity-1": Family.IDENTITY, "context-1": Family.CONTEXT})
+    prompts = {"identity-1": Family.IDENTITY, "context-1": Family.CONTEXT}
+    measured = grid_of({Point(1): CURVE[Point(1)]}, prompts=prompts)
     return measured, [Shot(cell, Order("a", (8, 8), cell.seed)) for cell in measured.cells]
 
 

@@ -26,6 +26,7 @@ from engine.compare.report import (
     write_report,
 )
 from engine.compare.settings import CompareJob, job_text
+from engine.compare.sources import run_job_of
 from engine.lab.paint import paint
 from engine.lab.scenes import GROUNDS, Scene, Style
 from engine.runs.folder import RunFolder, create_run
@@ -103,7 +104,8 @@ def _made(
     set_ = prompt_set("demo")
     training = create_run(name, _plan(name))
     rows = _checkpoints(training, name, names)
-    run = create_run(f"{name}-compare", job_text(CompareJob("" if names else str(training.path))), kind="compare")
+    job = CompareJob(loras=tuple(row.file for row in rows)) if names else run_job_of(training)
+    run = create_run(f"{name}-compare", job_text(job), kind="compare")
     run.compare.mkdir()
     measured = _measured(set_, {**curve, **(weights or {})}, noise, real, random)
     measured = _shortened(measured, set_, set(weights or {}), begun)

@@ -22,6 +22,7 @@ from tui.commands.compared import tell_comparison, tell_self_test
 from tui.commands.status import typed
 from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
+from tui.launch import can_draw, open_app
 from tui.text import count, duration, home_path, say
 
 _KINDS = ("person", "character", "animal", "object", "style", "concept")
@@ -62,15 +63,24 @@ def compare(asked: Namespace) -> int:
     job, run = _meant(asked)
     if asked.votes or asked.lean is not None:
         return _decide_anew(asked, run)
+    screen = _on_screen(asked)
     if run is not None and read_summary(run).alive:
-        code = _join(asked, run)
+        code = 0 if screen else _join(asked, run)
     elif run is not None and not asked.again and _is_done(run, job):
         code = 0
     else:
-        code, run = _work(asked, job, run)
+        code, run = _work(asked, job, run, detach=screen or asked.detach)
+    if screen and not code:
+        return open_app(asked, run)
     if run is None or asked.detach or (code and not report_path(run.compare).is_file()):
         return code
     return _tell(asked, run) or code
+
+
+def _on_screen(asked: Namespace) -> bool:
+    """Whether the screens open: on a terminal, where nothing was asked for that is printed."""
+    printed = asked.plain or asked.json or asked.detach or asked.html is not None or asked.self_test is not None
+    return can_draw() and not printed
 
 
 def _meant(asked: Namespace) -> tuple[CompareJob, RunFolder | None]:
@@ -181,7 +191,9 @@ def _is_done(run: RunFolder, job: CompareJob) -> bool:
     return report.state == "done" and files == {row.file for row in report.checkpoints}
 
 
-def _work(asked: Namespace, job: CompareJob, run: RunFolder | None) -> tuple[int, RunFolder | None]:
+def _work(
+    asked: Namespace, job: CompareJob, run: RunFolder | None, *, detach: bool
+) -> tuple[int, RunFolder | None]:
     """Tells the cost, writes the job, starts the engine and follows it."""
     text = None
     if run is None or not own_prompts(run).is_file() or Path(job.prompts).expanduser().is_file():
@@ -198,7 +210,7 @@ def _work(asked: Namespace, job: CompareJob, run: RunFolder | None) -> tuple[int
     elif job.prompts in ("", *_KINDS, "demo"):
         own_prompts(run).unlink(missing_ok=True)
     with _quiet(asked.json):
-        return begin_run(run, KIND, detach=asked.detach), run
+        return begin_run(run, KIND, detach=detach), run
 
 
 def _name(asked: Namespace, job: CompareJob) -> str:

@@ -75,6 +75,8 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
         say("A person's eye can settle it: `lorasmith watch` on the comparison, or the page, shows pairs to vote on.")
     if report.choice is not None:
         say(f"`lorasmith choose {name}` makes it your LoRA (--epoch N takes another).")
+    elif report.decision is not None:
+        say(f"No choice is offered: `lorasmith choose {name} --epoch N` takes the one that looks right to you.")
     if page.is_file():
         say(f"All pictures, on one page: {home_path(page)}; to fetch it, type on your own computer:")
         say(fetch_command(page), indent=2, raw=True)

@@ -1,0 +1,171 @@
+"""`lorasmith compare` as a person types it: what is there is told at once, options, LoRAs from elsewhere, bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import comparison
+import pytest
+from painted_pictures import painted_folder
+
+from engine.compare.find import comparison_of, find_comparison, same_files
+from engine.compare.report import read_report
+from engine.compare.settings import CompareJob, job_text, read_compare_job
+from engine.compare.sources import epoch_files, files_in, files_job, numbered, open_source, run_job_of
+from engine.errors import LorasmithError, PlanError
+from engine.plan import BaseChoice
+from engine.plan_file import write_plan
+from tui.cli import main
+
+
+@pytest.fixture
+def no_engine(monkeypatch):
+    """Any engine that would be started fails the test; what was asked for is kept."""
+    started = []
+    monkeypatch.setattr("tui.commands.compare.begin_run", lambda run, verb, detach=False: started.append(run) or 0)
+    return started
+
+
+def said(capsys) -> str:
+    return capsys.readouterr().out
+
+
+def test_a_finished_comparison_is_told_at_once(no_engine, capsys):
+    made = comparison.finished()
+    assert main(["compare", made.run.name, "--plain"]) == 0
+    out = said(capsys)
+    assert max(map(len, out.splitlines())) <= 80 and not no_engine
+    assert "Epoch 4 is clearly the best balance" in out
+    rows = {line.split()[-1] if line.startswith(">") else line[:12].strip(): line for line in out.splitlines()}
+    assert any(line.startswith(">  epoch 4") and "100%" in line for line in out.splitlines())
+    assert "L the last" in out and "P the most photographic" in out and rows
+    assert "[4]" in out, "the choice on the chart"
+    assert "high-res fix" in out and "lorasmith choose fox-compare" in out
+    assert "Measured: likeness" in out
+
+
+def test_a_program_gets_the_report(no_engine, capsys):
+    made = comparison.finished()
+    assert main(["compare", made.run.name, "--json"]) == 0
+    assert json.loads(said(capsys)) == json.loads((made.folder / "report.json").read_text())
+
+
+def test_what_cannot_be_told_is_not_a_number(no_engine, capsys):
+    made = comparison.undecided()
+    assert main(["compare", made.run.name]) == 0
+    out = " ".join(said(capsys).split())
+    assert "cannot tell" in out and "look at the pictures" in out and "choose fox-compare --epoch N" in out
+
+
+def test_votes_and_the_dial_draw_nothing(no_engine, capsys):
+    made = comparison.too_close()
+    assert "too close" in made.report.decision.sureness and made.report.ask
+    assert main(["compare", made.run.name, "--votes", "6>4 6>3 6>5 6>4 6>3 6>5 6>4 6>3"]) == 0
+    assert "votes are counted in" in said(capsys) and made.report.votes == 8
+    assert main(["compare", made.run.name, "--lean", "0.5"]) == 0 and made.report.lean == 0.5
+    assert not no_engine
+    with pytest.raises(SystemExit):
+        main(["compare", made.run.name, "--lean", "-3"])
+
+
+def test_the_page_goes_where_it_is_wanted(no_engine, tmp_path, capsys):
+    made = comparison.finished()
+    assert main(["compare", made.run.name, "--html", str(tmp_path / "fox.html")]) == 0
+    assert "<html" in (tmp_path / "fox.html").read_text() and "fox.html" in said(capsys)
+
+
+def test_a_comparison_is_found_by_the_training_and_goes_on_where_it_stopped(no_engine, capsys):
+    made = comparison.half_way()
+    assert comparison_of(made.training) == made.run == find_comparison("fox") == find_comparison("fox-compare")
+    assert main(["compare", "fox"]) == 0
+    assert no_engine == [made.run]
+    assert "10 checkpoints and the untouched base:" in said(capsys)
+
+
+def test_other_options_change_the_job_and_prompts_with_a_mistake_are_refused(no_engine, tmp_path, capsys):
+    made = comparison.finished()
+    assert main(["compare", "fox", "--thorough", "--steps", "20"]) == 0
+    job = read_compare_job(made.run.job)
+    assert (job.depth, job.steps) == ("thorough", 20) and no_engine == [made.run]
+    own = tmp_path / "mine.toml"
+    own.write_text("version = 1\nkind = \"animal\"\n[styles]\nphoto = \"a\"\n")
+    assert main(["compare", "fox", "--prompts", str(own)]) == 1
+    assert "mine.toml, line 3" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", "fox", "--prompts", "nothing.toml"]) == 1
+    assert "check the path" in " ".join(capsys.readouterr().err.split()) and len(no_engine) == 1
+
+
+def test_a_new_checkpoint_makes_a_finished_comparison_go_on(no_engine):
+    made = comparison.finished()
+    last = epoch_files(made.training.checkpoints)[10]
+    last.with_name("fox-000011.safetensors").write_bytes(last.read_bytes())
+    assert main(["compare", "fox", "--json"]) == 0 and no_engine == [made.run]
+
+
+def test_files_from_elsewhere_bring_their_own_words(tmp_path):
+    made = comparison.from_elsewhere()
+    folder = made.training.checkpoints
+    photographs = painted_folder(tmp_path / "photographs", 3)
+    job = files_job(files_in(folder), base="demo", kind="animal", pictures=[str(photographs)])
+    assert (job.trigger, job.class_word) == ("ohwx", "animal")
+    source = open_source(job)
+    assert [entry.name for entry in source.entries] == ["fox-middle", "fox-soft", "fox_hard_v2"]
+    assert len(source.photographs) == 3 and not source.notes
+    for lacking, words in (({"kind": ""}, "--kind"), ({"base": ""}, "--base"), ({"pictures": ["/no"]}, "--pictures")):
+        with pytest.raises(PlanError, match=words):
+            files_job(files_in(folder), **{"base": "demo", "kind": "animal", **lacking})
+
+
+def test_kohyas_names_are_epochs_and_the_last_has_none():
+    names = ["a-000002.safetensors", "a.safetensors", "a-000001.safetensors"]
+    assert [(e.number, e.name) for e in numbered([Path(name) for name in names])] == [
+        (1, "epoch 1"), (2, "epoch 2"), (3, "epoch 3")
+    ]  # fmt: skip
+    mixed = numbered([Path("a/x.safetensors"), Path("b/x.safetensors")])
+    assert [entry.name for entry in mixed] == ["a/x", "b/x"]
+
+
+def test_the_same_folder_is_the_same_comparison():
+    made = comparison.from_elsewhere()
+    files = tuple(map(str, files_in(made.training.checkpoints)))
+    job = CompareJob(loras=files, base=BaseChoice(model="demo"), kind="animal")
+    made.run.job.write_text(job_text(job))
+    assert same_files(CompareJob(loras=files[:2], base=BaseChoice(model="demo"))) == made.run
+    assert same_files(CompareJob(loras=files, base=BaseChoice(model="sdxl-1.0"))) is None
+
+
+def test_photographs_that_are_gone_are_said(tmp_path):
+    from dataclasses import replace
+
+    from engine.demo import demo_plan
+    from engine.plan import PictureFolder, Pictures
+
+    made = comparison.finished()
+    plan = replace(demo_plan(), pictures=Pictures(folders=(PictureFolder(str(tmp_path / "gone"), 1),)))
+    made.training.plan.write_text(write_plan(plan))
+    source = open_source(run_job_of(made.training))
+    assert not source.photographs and "The training pictures are gone" in source.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing"], "there is no run 'nothing'"),
+        (["{folder}"], "no .safetensors file"),
+        (["{folder}/none.safetensors"], "there is no run"),
+    ],
+)
+def test_what_is_not_there_is_said_in_a_sentence(arguments, words, tmp_path, capsys):
+    assert main(["compare", *(one.format(folder=tmp_path) for one in arguments)]) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_training_without_a_checkpoint_has_nothing_to_compare(capsys):
+    made = comparison.finished()
+    for path in made.training.checkpoints.iterdir():
+        path.unlink()
+    with pytest.raises(LorasmithError, match="no checkpoint yet"):
+        open_source(run_job_of(made.training))
+    assert main(["compare", "fox"]) == 0, "what was found of it is still here"
+    assert read_report(made.folder).state == "done"
