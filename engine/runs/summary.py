@@ -162,6 +162,8 @@ class RunStory:
     def _stepped(self, event: Event) -> None:
         self.working = True
         self.stage = (None, None, None)
+        if self.step is not None and event.step is not None and event.step < self.step:
+            self._pace.clear()  # back at an earlier step, or a job's next round: another pace
         self.step = event.step
         self.steps = _whole(event, "steps") or self.steps
         self.epoch = _whole(event, "epoch") or self.epoch

@@ -48,3 +48,15 @@ def test_a_stage_is_followed_with_its_rate_and_what_is_left(capsys: pytest.Captu
     story._stage = (story._stage[0], -100.0)  # a while later
     story.tell([last])
     assert "reading the base model 2.0 GB of 6.0 GB, 444.4 MB/s, 9.0 s left" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_jobs_second_round_has_a_pace_of_its_own():
+    run = create_run("job", 'kind = "bank"\n', kind="bank")
+    recorded = RecordedRun(run)
+    recorded.event("started", verb="bank")
+    for done in range(100, 141):
+        recorded.event("step", step=done, steps=140)
+    recorded.elapsed += 60  # looking at what was drawn
+    for done in (21, 22, 23):
+        recorded.event("step", step=done, steps=252)
+    assert read_summary(run).rate == pytest.approx(2.0)
