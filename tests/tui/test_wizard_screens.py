@@ -12,13 +12,15 @@ from PIL import Image
 from pilots import holds, text_of, until
 from textual.pilot import Pilot
 
+from engine.dataset.health.figures import Health
 from engine.errors import RunError
 from engine.plan_file import read_plan
 from engine.runs.folder import list_runs
 from tui import drafts_screen
 from tui.app import LorasmithApp
 from tui.draft import FOLDER, Keeper, drafts_folder, list_drafts
-from tui.steps import recipe, review, wizard
+from tui.steps import picture_health, recipe, review, wizard
+from tui.steps import pictures as pictures_step
 from tui.steps.step import Missing
 from tui.steps.wizard import WizardScreen, open_wizard
 from tui.widgets.keys import KeyBar
@@ -257,7 +259,7 @@ async def test_an_empty_folder_and_one_of_other_things(pilot, tmp_path):
 
 
 async def test_a_folder_deleted_while_it_is_open_is_said_and_its_return_seen(pilot, pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr("tui.steps.pictures._WATCH_SECONDS", 0.05)
+    monkeypatch.setattr("tui.steps.picture_folders._WATCH_SECONDS", 0.05)
     await open_draft(pilot, with_pictures(pictures), "▸Subject")
     await pilot.press("2")
     await until(pilot, "11 pictures trained")
@@ -297,6 +299,46 @@ async def test_space_leaves_a_picture_out_and_takes_it_in_again(pilot, pictures)
     await pilot.press("up", "space")
     await until(pilot, "11 pictures trained")
     assert draft_of(pilot).plan.pictures.leave_out == ()
+
+
+async def test_a_further_folder_is_added_seen_and_taken_out(pilot, pictures, tmp_path):
+    more = tmp_path / "more"
+    more.mkdir()
+    for at in range(2):
+        Image.new("RGB", (90, 90), (30 * at, 90, 60)).save(more / f"further-{at}.png")
+    await open_draft(pilot, with_pictures(pictures), "▸Subject")
+    await pilot.press("2")
+    await until(pilot, "11 pictures trained")
+    for path, said in ((tmp_path / "nowhere", "There is no folder"), (pictures, "the folders already.")):
+        await pilot.press("a")
+        await until(pilot, "A further folder of pictures")
+        pilot.app.screen.focused.value = str(path)
+        await pilot.press("enter")
+        await until(pilot, said)
+    await pilot.press("a")
+    await until(pilot, "A further folder of pictures")
+    pilot.app.screen.focused.value = str(more)
+    await pilot.press("enter")
+    await until(pilot, "13 pictures trained", "Trained beside the first folder")
+    assert [one.path for one in draft_of(pilot).plan.pictures.folders] == [str(pictures), str(more)]
+    await pilot.press("x")
+    await until(pilot, "11 pictures trained", "is no longer")
+    assert [one.path for one in draft_of(pilot).plan.pictures.folders] == [str(pictures)] and any(more.iterdir())
+
+
+async def test_a_check_that_was_made_is_made_again_when_the_set_changes(pilot, pictures, monkeypatch):
+    begun: list[str] = []
+    monkeypatch.setattr(picture_health, "start_engine", lambda run, verb: begun.append(verb))
+    monkeypatch.setattr(pictures_step, "_CHECK_SECONDS", 0.05)
+    await open_draft(pilot, with_pictures(pictures), "▸Subject")
+    await pilot.press("2")
+    await until(pilot, "11 pictures trained")
+    await pilot.press("space")
+    await until(pilot, "10 pictures trained")
+    assert not begun  # nothing was checked yet
+    pilot.app.screen.health = Health("green", (), (), (), (), None, True, 1.0, 0)
+    await pilot.press("space")
+    await holds(pilot, lambda: begun, "the check is begun again")
 
 
 async def test_what_a_picture_loses_is_said_and_drawn(pilot, pictures):

@@ -37,6 +37,8 @@ class HealthWatch:
         self.screen = screen
         self._leave = threading.Event()
         self.name = ""
+        self.alive = False
+        """Whether a check of these folders is under way, as far as it was looked at."""
 
     def leave(self) -> None:
         self._leave.set()
@@ -71,6 +73,7 @@ class HealthWatch:
                 summary = read_summary(run)
             except (LorasmithError, OSError):
                 return  # never checked
+            self.alive = summary.alive
             if not summary.alive:
                 self._ended(run, name, summary.status, summary.reason)
                 return

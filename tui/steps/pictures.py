@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from dataclasses import dataclass
 from pathlib import Path
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.events import DescendantBlur
-from textual.message import Message
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input
 
 from engine.dataset.health.figures import Health
 from engine.errors import LorasmithError, shown
 from engine.plan_fields import FIELDS
-from tui.draft import FOLDER, Draft
-from tui.steps.bring import search_for, target_folder, upload
-from tui.steps.bring_screen import Bring
-from tui.steps.browse import Browse
+from tui.draft import Draft
 from tui.steps.form import Line, PathField, Said
 from tui.steps.outlook import Outlook
+from tui.steps.picture_folders import FoldersScreen
 from tui.steps.picture_health import HealthWatch
 from tui.steps.picture_rows import PictureRow, advice, crop_words, other_words, picture_rows, summary_words
 from tui.steps.preview import Preview
-from tui.steps.ready import folder_trouble
 from tui.steps.sentences import Sentences, sentence_lines
 from tui.steps.step import Journey
-from tui.steps.wizard import WizardScreen
 from tui.text import home_path
 from tui.watch.boards import wrap
 from tui.widgets.board import Row, text_width
 from tui.widgets.listing import Listing
 
-_WATCH_SECONDS = 2.0
 _SHOW_SECONDS = 0.08  # of quiet before the picture under the cursor is drawn
+_CHECK_SECONDS = 2.0  # of quiet after a change of the set before a check that was made is made again
 _INK = {"red": "bad", "amber": "warn", "note": "muted"}
 
 
-class PicturesScreen(WizardScreen):
+class PicturesScreen(FoldersScreen):
     """The folder, the table, the picture under the cursor with its cut, the sentences."""
 
     HELP = (
@@ -58,12 +47,8 @@ class PicturesScreen(WizardScreen):
     BINDINGS = [
         Binding("space", "toggle", "in/out", tooltip="train the picture under the cursor, or leave it out"),
         Binding("h", "health", "check", tooltip="have each picture looked at by the engine"),
-        Binding("o", "browse", "find", tooltip="look for the folder"),
-        Binding("u", "bring", "add", tooltip="how to bring pictures up from your own machine"),
         Binding("v", "sentences", "more", tooltip="everything that is said of the set, or back to the table"),
         Binding("z", "zoom", show=False, tooltip="the picture as large as it goes, or back"),
-        Binding("f", "field", show=False, tooltip="to the folder's field"),
-        Binding("r", "again", show=False, tooltip="read the folder again"),
     ]
 
     DEFAULT_CSS = """
@@ -83,13 +68,6 @@ class PicturesScreen(WizardScreen):
     PicturesScreen.-zoom #side { width: 1fr; }
     """
 
-    @dataclass
-    class FolderChanged(Message):
-        """Posted by the thread that watches the folder."""
-
-        def can_replace(self, message: Message) -> bool:
-            return isinstance(message, PicturesScreen.FolderChanged)
-
     def __init__(self, journey: Journey[Draft], at: int) -> None:
         super().__init__(journey, at)
         self.rows: list[PictureRow] = []
@@ -99,7 +77,7 @@ class PicturesScreen(WizardScreen):
         self.all_said: list[Row] = []
         self._known: tuple[object, ...] | None = None
         self._to_show: Timer | None = None
-        self._leave = threading.Event()
+        self._to_check: Timer | None = None
 
     def fields(self) -> ComposeResult:
         yield Line("Folder", PathField(
@@ -160,6 +138,9 @@ class PicturesScreen(WizardScreen):
 
     def _said(self, outlook: Outlook | None) -> list[tuple[str, str]]:
         said: list[tuple[str, str]] = []
+        if self.further:
+            places = ", ".join(home_path(Path(one)) for one in self.further)
+            said.append((f"Trained beside the first folder: {places}. a adds another, x takes the last out.", "plain"))
         if self.health_words[0]:
             said.append(self.health_words)
         if self.health is not None:
@@ -208,6 +189,8 @@ class PicturesScreen(WizardScreen):
         else:
             parts = [(crop_words(row), "plain")] if row.fit else []
             parts += [(one, "muted" if one.startswith("Caption") else "plain") for one in row.said]
+            if self.further:
+                parts.append((f"In {home_path(row.path.parent)}", "muted"))
             about.show(*parts)
         if self._to_show is not None:
             self._to_show.stop()
@@ -227,86 +210,6 @@ class PicturesScreen(WizardScreen):
         if event.listing.id == "table":
             self._about()
 
-    # The folder.
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        # Every beginning of a path is a folder, too: it is read when the field is left, not before.
-        if event.input.id == "folder" and event.value != self.draft.folder:
-            self.change(self.draft.with_typed(FOLDER, event.value))
-
-    def on_descendant_blur(self, event: DescendantBlur) -> None:
-        if event.widget.id == "folder" and FOLDER in self.draft.typed:
-            self._take(self.draft.typed[FOLDER])
-
-    def _take(self, text: str) -> None:
-        """A typed folder becomes the plan's where it is one that can be read; until then the text is kept."""
-        if folder_trouble(text):
-            self.change(self.draft.with_typed(FOLDER, text))
-            return
-        path = str(Path(text).expanduser().absolute())
-        same = [one.path for one in self.draft.plan.pictures.folders] == [path]
-        try:
-            draft = self.draft if same else self.draft.with_folders(path).with_plan({"pictures.leave_out": ()})
-        except LorasmithError as error:
-            self.say(str(error))
-            return
-        self.health, self.health_words = None, ("", "muted")
-        self.change(draft.without_typed(FOLDER))
-        self.checking.read(draft.plan)
-
-    @work(thread=True, exclusive=True, group="folder", exit_on_error=False)
-    def _watch_folder(self) -> None:
-        """Says when something has come into the folder or gone from it, once it has come to rest."""
-        seen: object = None
-        before: object = None
-        while not self._leave.wait(_WATCH_SECONDS):
-            now = folder_state([one.path for one in self.draft.plan.pictures.folders])
-            if seen is None or now[0] != seen[0]:  # type: ignore[index]
-                seen = before = now
-            elif now != seen and now == before:
-                seen = now
-                self.post_message(self.FolderChanged())
-            before = now
-
-    def on_pictures_screen_folder_changed(self, _: FolderChanged) -> None:
-        self.look(again=True)
-
-    def action_again(self) -> None:
-        self.look(again=True)
-
-    def action_field(self) -> None:
-        self.set_focus(self.query_one("#folder"))
-
-    def action_browse(self) -> None:
-        start = Path(self.draft.folder or "~").expanduser()
-        while not start.is_dir() and start != start.parent:
-            start = start.parent
-        self.app.push_screen(Browse(start.absolute()), self._browsed)
-
-    def _browsed(self, path: str | None) -> None:
-        if path is not None:
-            self.query_one("#folder", Input).value = path
-            self._take(path)
-            self.set_focus(self.query_one("#table"))
-
-    def action_bring(self) -> None:
-        folder = target_folder(self.draft.plan, self.draft.folder)
-        search = (self.health.search if self.health else None) or search_for(self.draft.plan)
-
-        def answered(answer: str | None) -> None:
-            if answer == "make":
-                self._make(folder)
-
-        self.app.push_screen(Bring(upload(folder, os.environ), search), answered)
-
-    def _make(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            self.say(f"{home_path(folder)} cannot be made ({error.strerror}): type another folder.")
-            return
-        self._browsed(str(folder))
-
     # In and out, the check, the views.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -314,7 +217,7 @@ class PicturesScreen(WizardScreen):
             return bool(self.rows) and not self.typing and not self.has_class("-all")
         if action == "health":
             return bool(self.rows) and not self.typing
-        if action in {"browse", "bring", "sentences", "field", "again"}:
+        if action == "sentences":
             return not self.typing
         return super().check_action(action, parameters)
 
@@ -336,6 +239,29 @@ class PicturesScreen(WizardScreen):
             self.say("This file's name cannot stand in a plan: rename it, then it can be left out.")
             return
         self.query_one("#table", Listing).action_move(1)
+        if self.health is not None:
+            self.health_words = ("The set is another now: the check follows.", "accent")
+            self._check_soon()
+
+    def other_folders(self) -> None:
+        self.health, self.health_words = None, ("", "muted")
+        self.checking.read(self.draft.plan)
+        self.show()
+
+    def search(self) -> str | None:
+        return self.health.search if self.health else None
+
+    def _check_soon(self) -> None:
+        """Checks the set again once nothing more is taken out or in; what was seen of each picture is kept."""
+        if self._to_check is not None:
+            self._to_check.stop()
+        self._to_check = self.set_timer(_CHECK_SECONDS, self._check_again)
+
+    def _check_again(self) -> None:
+        if self.checking.alive:
+            self._check_soon()
+        else:
+            self.action_health()
 
     def action_health(self) -> None:
         self.health_words = ("The check begins…", "accent")
@@ -361,20 +287,3 @@ class PicturesScreen(WizardScreen):
     def action_zoom(self) -> None:
         self.toggle_class("-zoom")
         self.refresh_bindings()
-
-
-def folder_state(paths: list[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """The folders, and when something last came into them or went: of each and of the folders directly in it."""
-    times = []
-    for path in paths:
-        try:
-            times.append(os.stat(path).st_mtime_ns)  # noqa: PTH116 - once a second or so, of many
-            with os.scandir(path) as listing:
-                for _, entry in zip(range(2000), listing, strict=False):
-                    if entry.is_dir():
-                        times.append(entry.stat().st_mtime_ns)
-        except OSError:
-            times.append(-1)
-    return tuple(paths), tuple(times)
-
-
