@@ -21,6 +21,7 @@ LEFT = 130
 _LOOK_SECONDS = 0.2
 _LINE_SECONDS = 5.0  # between two lines of figures, or two of one stage
 _QUIET_SECONDS = 60.0
+_ENDING_SECONDS = 5.0
 
 
 class Interrupts:
@@ -59,6 +60,7 @@ def follow(
         if not run.path.is_dir():
             raise RunError(f"the run folder {shown(run.path)} is gone: it was moved or deleted meanwhile")
         if story.ended or not alive:
+            until_free(run)
             return _end(run, as_json)
         if interrupts.count > heard:
             heard += 1
@@ -67,6 +69,16 @@ def follow(
             _ask_to_stop(run, now=heard > 1)
         story.figures()
         time.sleep(_LOOK_SECONDS)
+
+
+def until_free(run: RunFolder) -> None:
+    """Waits until an engine that has said its last word lets go of its run, so that what is typed next finds it free.
+
+    Not for ever: a library may hold the process up.
+    """
+    end = time.monotonic() + _ENDING_SECONDS
+    while lock_holder(run) is not None and time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS / 4)
 
 
 def _ask_to_stop(run: RunFolder, *, now: bool) -> None:

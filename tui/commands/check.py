@@ -25,12 +25,11 @@ from engine.runs.lock import lock_holder
 from engine.runs.summary import read_summary
 from engine.vision.models import find_model, installed
 from tui.arguments import Parser, json_argument, named, positive
-from tui.follow import Interrupts
+from tui.follow import Interrupts, until_free
 from tui.telling import rate_words, stage_words
 from tui.text import plain, say, say_json, size
 
 _LOOK_SECONDS = 0.05
-_ENDING_SECONDS = 5.0
 _INTERRUPTED = 130
 
 
@@ -152,7 +151,7 @@ def _wait(run: RunFolder, interrupts: Interrupts, *, ours: bool) -> bool:
                 say(f"warning: {shown(event.get('text', ''))}", file=sys.stderr)
             elif event.name == "finished":
                 counter.clear()
-                _until_free(run)
+                until_free(run)
                 if event.get("outcome") == "failed":
                     raise DatasetError(_why(event.get("reason"), event.get("hint")))
                 return event.get("outcome") == "ok"
@@ -166,13 +165,6 @@ def _wait(run: RunFolder, interrupts: Interrupts, *, ours: bool) -> bool:
                 counter.clear()
                 return False
             request(run, "stop", now=True)
-        time.sleep(_LOOK_SECONDS)
-
-
-def _until_free(run: RunFolder) -> None:
-    """Waits until the engine has let go of the run, so that the next check of these pictures finds it free."""
-    end = time.monotonic() + _ENDING_SECONDS
-    while lock_holder(run) is not None and time.monotonic() < end:
         time.sleep(_LOOK_SECONDS)
 
 
