@@ -60,7 +60,7 @@ def _ascii(text: str) -> str:
 
 
 class LorasmithApp(App[None]):
-    """Opens watching `run`, or on the list of runs where there are some, or with a welcome."""
+    """Opens watching `run` (choosing, where it is a comparison), else on the list of runs, or with a welcome."""
 
     TITLE = "lorasmith"
     ENABLE_COMMAND_PALETTE = True

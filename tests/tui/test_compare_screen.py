@@ -165,6 +165,22 @@ async def test_the_grid_pages_in_both_directions_and_keeps_the_base(comparison_r
         await until(pilot, "▸the base", "1 of 42", "what everything is measured against")
 
 
+async def test_a_picture_ends_where_it_ends(comparison_run):
+    """Nothing beside a picture takes on its ground: between two of them, and behind the last, is the screen's own."""
+    async with opened(comparison_run()) as pilot:
+        await pilot.press("3")
+        await until(pilot, "▸epoch 4 ●", "▀")
+        lines = pilot.app.screen._compositor.render_strips()
+        grounds = [column_ground(lines[9], column) for column in (13, 79)]
+        assert grounds == [column_ground(lines[21], 40)] * 2 != [column_ground(lines[9], 5)] * 2
+
+
+def column_ground(strip, column: int):
+    """The background colour of one cell."""
+    style = strip.crop(column, column + 1)._segments[0].style
+    return style.bgcolor
+
+
 async def test_large_pictures_step_by_step_and_the_high_res_fix(comparison_run):
     async with opened(comparison_run()) as pilot:
         await pilot.press("3")
@@ -250,6 +266,14 @@ async def test_live_while_it_is_drawn(comparison_run):
         await until(pilot, "c compare", "r resume")
         await pilot.press("c")
         await until(pilot, "4 ← choice")
+
+
+async def test_the_first_of_several_is_no_choice_yet(comparison_run):
+    run = comparison_run("half_way")
+    report = told(run)
+    tell(run, points=[row for row in report["points"] if row["checkpoint"] in {0, 4}])
+    async with opened(run) as pilot:
+        await until(pilot, "So far only epoch 4 is measured")
 
 
 async def test_a_comparison_that_has_just_begun_has_no_report_yet(own_home):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 
 import pytest
@@ -61,6 +62,27 @@ def test_what_stays_printed_after_leaving(opened):
     assert terminal.ended() == 0
     assert "Take epoch 4: clearly the best" in text and "scp" in text and "fox.*" in text.replace("\n", "")
     assert "page.html" in text.replace("\n", "") and "`lorasmith watch fox-compare`" in text
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("textual_image") is None, reason="needs textual-image, of the extra `images`"
+)
+def test_a_picture_that_is_alone_in_pixels_where_they_were_asked_for(opened):
+    terminal = opened(LORASMITH_IMAGES="kitty")
+    terminal.until("4 ← choice", "q leave")
+    terminal.keys("3")
+    terminal.until("▸epoch 4 ●", "▀")
+    terminal.keys("\r")
+    terminal.until("epoch 4, the choice", "(seed 1)")
+    assert b"\x1b_G" not in bytes(terminal.raw)
+    terminal.keys("\r")
+    terminal.until_quiet()
+    assert b"\x1b_G" in bytes(terminal.raw)
+    shown = len(terminal.raw)
+    terminal.keys("\x1b")
+    terminal.until("epoch 4, the choice")
+    terminal.until_quiet()
+    assert b"a=d" in bytes(terminal.raw)[shown:]
 
 
 def test_the_screen_of_a_locale_without_utf8(opened):

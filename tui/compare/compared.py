@@ -150,6 +150,9 @@ def headline(seen: Compared) -> tuple[str, str]:
     if said.choice is not None:
         sure = {"clear": ": clearly the best", "leaning": ": probably the best", "too close": ": too close to call"}
         chance = f" (chance of being best {per_cent(said.chance)})" if said.chance is not None else ""
+        measured = {row.checkpoint for row in report.points} - {0}
+        if report.state != "done" and len(measured) == 1 and len(report.checkpoints) > 1:
+            return f"So far only {seen.name(said.choice)} is measured", "muted"
         begin = "Take" if report.state == "done" else "So far"
         return f"{begin} {seen.name(seen.weight or said.choice)}{sure.get(said.sureness, '')}{chance}", "good"
     if said.reason:
