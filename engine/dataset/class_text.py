@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from engine.articles import article
+
 
 def without_trigger(caption: str, trigger: str, class_prompt: str) -> str | None:
     """"an ohwx dog at sea" as "a dog at sea"; None where the trigger does not stand in the caption.
@@ -15,13 +17,13 @@ def without_trigger(caption: str, trigger: str, class_prompt: str) -> str | None
         return None
     after = rf"(?:\s+{re.escape(class_prompt)})?" if class_prompt else ""
     words = rf"(?<!\w){re.escape(trigger)}{after}(?!\w)"
-    article = "an" if class_prompt[:1].lower() in set("aeiou") else "a"
+    fitting = article(class_prompt)
 
     def replaced(found: re.Match[str]) -> str:
         before = found["article"]
         if not before:
             return class_prompt
-        return f"{article.capitalize() if before[0].isupper() else article} {class_prompt}"
+        return f"{fitting.capitalize() if before[0].isupper() else fitting} {class_prompt}"
 
     line = " ".join(caption.split())
     return re.sub(rf"(?:\b(?P<article>an?)\s+)?{words}", replaced, line, flags=re.IGNORECASE)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, Protocol, TypeVar
 
+from engine.articles import with_article
 from engine.dataset.buckets import Shape
 from engine.dataset.chance import draw, order
 from engine.dataset.scan import Picture
@@ -175,7 +176,7 @@ def auto_repeats(n_pictures: int, kind: Kind, epochs: int = 10) -> tuple[int, st
     if n_pictures * repeats * epochs < least:
         repeats += 1
     total = n_pictures * repeats * epochs
-    what = f"a {kind}" if kind[0] not in "aeiou" else f"an {kind}"
+    what = with_article(kind)
     sum_ = (
         f"{repeats} repeat{'s' * (repeats != 1)}: {n_pictures:,} picture{'s' * (n_pictures != 1)} x {repeats} x "
         f"{epochs} epoch{'s' * (epochs != 1)} = {total:,} picture-steps"

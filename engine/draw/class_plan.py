@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from engine.articles import article
 from engine.dataset.buckets import BucketRules, Shape, fit
 from engine.dataset.check import CheckReport
 from engine.dataset.class_text import without_trigger
@@ -125,13 +126,12 @@ def _from_captions(plan: Plan, report: CheckReport) -> tuple[tuple[str, ...], fl
 
 def filled(text: str, class_prompt: str, where: str) -> tuple[str, ...]:
     """A prompt file's lines with the class prompt in the place of `{class}`; PlanError where there are none."""
-    article = "an" if class_prompt[:1].lower() in set("aeiou") else "a"
     lines = [" ".join(line.split()) for line in text.splitlines()]
     prompts = []
     for line in lines:
         if not line or line.startswith("#"):
             continue
-        line = re.sub(r"\ba \{class\}", f"{article} {{class}}", line)
+        line = re.sub(r"\ba \{class\}", f"{article(class_prompt)} {{class}}", line)
         prompts.append(line.replace("{class}", class_prompt))
     if not prompts:
         raise PlanError(f"{where} holds no prompt: write one a line, with {{class}} where the class prompt goes.")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.articles import with_article
 from engine.lab.objects import OBJECTS, TRAINED, Kind, Object
 
 
@@ -184,13 +185,11 @@ def _subject(scene: Scene, noun: str, place: bool, say_big: bool = False) -> str
     if scene.count == 2:
         return f"two {noun}{where}"
     size = "small " if scene.size == "small" else "big " if say_big else ""
-    article = "an" if (size + noun)[0] in "aeiou" and not noun.startswith("unicorn") else "a"
-    return f"{article} {size}{noun}{where}"
+    return f"{with_article(size + noun)}{where}"
 
 
 def _ground_words(ground: Ground, word: str) -> str:
     if ground.kind in OUTDOORS:
         return OUTDOORS[ground.kind]
-    article = "an" if ground.colour[0] in "aeiou" else "a"
     pattern = "" if ground.kind == "plain" else f"{ground.kind} "
-    return f"on {article} {ground.colour} {pattern}{word}"
+    return f"on {with_article(ground.colour)} {pattern}{word}"

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from engine.articles import with_article
 from engine.errors import PlanError, shown
 from engine.plan import KINDS, Kind
 from engine.select.families import TRIGGERED, Family
@@ -243,4 +244,4 @@ def _filled(text: str, subject: str, a_subject: str, class_word: str, style: str
 def _with_article(noun: str) -> str:
     if not noun or noun.lower().startswith(("a ", "an ", "the ")):
         return noun
-    return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
+    return with_article(noun)

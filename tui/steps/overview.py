@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from engine.articles import with_article
 from engine.dataset.check import CheckReport
 from engine.errors import shown
 from engine.plan_checks import check_plan
@@ -54,7 +55,7 @@ def plan_lines(draft: Draft, outlook: Outlook | None) -> list[Told]:
     trigger, class_words = shown(subject.instance_prompt) or "none", shown(subject.class_prompt) or "none"
     words = f"trigger {trigger}, class word {class_words}"
     lines = [
-        Told("name", f"{shown(plan.output.name)}, {_a(subject.kind)}", "strong", "subject"),
+        Told("name", f"{shown(plan.output.name)}, {with_article(subject.kind)}", "strong", "subject"),
         Told("base", shown(plan.base.model), step="subject"),
         Told("pictures", "; ".join(_pictures(draft, outlook)), step="pictures"),
         Told("class", _class_pictures(draft), step="class"),
@@ -69,10 +70,6 @@ def plan_lines(draft: Draft, outlook: Outlook | None) -> list[Told]:
         lines.append(Told("", f"changed by you: {changed}", "accent", "parameters"))
     lines += [Told(one.word, one.said, one.ink, "parameters") for one in figures(plan, outlook)]
     return lines
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _pictures(draft: Draft, outlook: Outlook | None) -> Iterator[str]:

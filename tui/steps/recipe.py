@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from engine.articles import with_article
 from engine.base.find import DEMO
 from engine.dataset.schedule import auto_repeats, picture_steps_wanted
 from engine.demo import demo_plan
@@ -54,14 +55,12 @@ def demo_prompts(trigger: str, class_words: str) -> tuple[str, ...]:
     """Prompts in the words that the small base was trained on."""
     words = f"{trigger} {class_words}".strip() or "thing"
     return (
-        f"{_one(words)} on a blue ground",
-        f"{_one(words)} in the snow, pencil sketch",
-        f"{_one(class_words or 'thing')} in the grass",
+        f"{with_article(words)} on a blue ground",
+        f"{with_article(words)} in the snow, pencil sketch",
+        f"{with_article(class_words or 'thing')} in the grass",
     )
 
 
-def _one(words: str) -> str:
-    return f"{'an' if words[:1].lower() in 'aeiou' else 'a'} {words}"
 
 
 def new_draft(kind: Kind = "person", vram_gb: float | None = None) -> Draft:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import urlencode
 
+from engine.articles import article
 from engine.dataset.check import CheckReport, PictureLine
 from engine.dataset.health import limits
 from engine.dataset.health.figures import CopyGroup, Finding, Level
@@ -213,7 +214,7 @@ def _named(lines: Iterable[PictureLine]) -> list[str]:
 def _missing(words: Words, names: Sequence[str], kind: str) -> Finding:
     few = [names[at] for at in words.missing]
     level: Level = "amber" if kind in _NO_CAPTION_MATTERS or len(few) < len(names) else "note"
-    a = "an" if kind[0] in "aeiou" else "a"
+    a = article(kind)
     if len(few) == len(names):
         what = "No picture has a caption: each trains with trigger and class word alone, so that all it shows"
     else:
