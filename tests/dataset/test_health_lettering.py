@@ -46,8 +46,8 @@ def test_only_what_can_be_read_counts_and_level_lettering_at_the_rim_is_laid_ove
     corner, sign, banner = lettering_of([
         line("© Studio", x=0.85, y=0.95), line("Get Well", slope=8.0, y=0.95), line("SAMPLE SAMPLE", width=0.6),
     ])  # fmt: skip
-    assert (corner.laid_over, corner.place) == (True, "bottom right")
-    assert (sign.laid_over, banner.laid_over, banner.place) == (False, True, "middle")
+    assert (corner.laid_over, corner.place) == (True, "at the bottom right")
+    assert (sign.laid_over, banner.laid_over, banner.place) == (False, True, "in the middle")
 
 
 def test_what_is_laid_over_is_a_fault_and_print_is_only_said() -> None:

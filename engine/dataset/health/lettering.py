@@ -34,7 +34,8 @@ class Lettering:
     def place(self) -> str:
         down = "top" if self.y < 1 / 3 else "bottom" if self.y > 2 / 3 else ""
         across = "left" if self.x < 1 / 3 else "right" if self.x > 2 / 3 else ""
-        return " ".join(part for part in (down, across) if part) or "middle"
+        where = " ".join(part for part in (down, across) if part)
+        return f"at the {where}" if where else "in the middle"
 
 
 def lettering_of(lines: Sequence[dict[str, Any]]) -> tuple[Lettering, ...]:
@@ -96,4 +97,4 @@ def _number(few: int, total: int) -> str:
 
 
 def _examples(lines: dict[str, Lettering]) -> str:
-    return some_names([f"{name}: {_quoted(one.text)} at the {one.place}" for name, one in lines.items()])
+    return some_names([f"{name}: {_quoted(one.text)} {one.place}" for name, one in lines.items()])
