@@ -224,6 +224,24 @@ async def test_files_from_elsewhere_go_by_number_and_name(comparison_run):
         await until(pilot, "LoRA ", "● 2 fox-middle", "✗ 3 fox_hard_", "fox-middle: choice")
 
 
+async def test_hostile_names_move_no_cursor(comparison_run):
+    run = comparison_run()
+    report = told(run)
+    bad = "\x1b[2J\u202e猫" * 20
+    checkpoints = [row | {"name": bad, "problem": bad} for row in report["checkpoints"]]
+    prompts = [row | {"drawn": bad} for row in report["prompts"]]
+    words = [{"text": bad, "cells": report["words"][0]["cells"]}]
+    dial = [one | {"words": words} for one in report["dial"]]
+    tell(run, name=bad, checkpoints=checkpoints, prompts=prompts, dial=dial, notes=[bad])
+    async with opened(run) as pilot:
+        seen = await until(pilot, "Take \\x1b[2J", "猫")
+        for keys in (["enter"], ["2"], ["3"], ["enter"], ["4"]):
+            await pilot.press(*keys)
+            await pilot.pause(0.1)
+            seen += text_of(pilot)
+        assert "\x1b" not in seen and "\u202e" not in seen and fits(pilot)
+
+
 async def test_one_checkpoint(comparison_run):
     run = comparison_run()
     report = told(run)
