@@ -59,7 +59,7 @@ SHOTS = (
     Shot("monitor-samples", "WatchScreen", "The monitor: the samples of an epoch"),
     Shot("monitor-record", "WatchScreen", "The monitor: the record of what happened when"),
     Shot("monitor-wide", "WatchScreen", "The monitor at 120x36: loss, newest samples and record at once"),
-    Shot("compare", "CompareScreen", "The choice: fidelity against flexibility, and what is to be said of it"),
+    Shot("compare-choice", "CompareScreen", "The choice: fidelity against flexibility, and what is to be said of it"),
     Shot("compare-pictures", "CompareScreen", "The pictures that made a sentence, below the untouched base's"),
     Shot("compare-table", "CompareScreen", "The table of epochs: balance, chance, and the five parts"),
     Shot("compare-grid", "CompareScreen", "The grid: the same prompts drawn by the base and by each epoch"),
@@ -168,7 +168,7 @@ async def comparison(run: RunFolder) -> None:
 
     async with LorasmithApp(run).run_test(size=SIZE) as pilot:
         await until(pilot, "← choice", "Take epoch", "finished")
-        await take(pilot, "compare")
+        await take(pilot, "compare-choice")
         await pilot.press("down", "enter")
         await until(pilot, "1 of", "▀")
         await take(pilot, "compare-pictures")
