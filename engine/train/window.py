@@ -47,4 +47,7 @@ class Window:
         steps = [step for step, _ in self._pending]
         self._pending = []
         self._last = time.monotonic()
-        return [StepRead(s, *figures, bad != 0) for s, (*figures, bad) in zip(steps, table, strict=True)]
+        return [
+            StepRead(step, loss, prior, norm, bad != 0)
+            for step, (loss, prior, norm, bad) in zip(steps, table, strict=True)
+        ]

@@ -60,7 +60,7 @@ class TextReader:
         small = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
         wide = self._answer(self._detector, np.asarray(small))[0, 0] > _LETTERS
         pixels = np.asarray(image.convert("RGB"))
-        stretch = np.float32([image.width / width, image.height / height])
+        stretch = np.array([image.width / width, image.height / height], np.float32)
         number, parts, stats, _ = cv2.connectedComponentsWithStats(wide.astype(np.uint8))
         lines = []
         for part in range(1, number):
