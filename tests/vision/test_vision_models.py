@@ -197,3 +197,14 @@ def test_no_network_is_one_sentence(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(LorasmithError) as raised:
         fetch_model(find_model("sscd", "copies"))
     assert "cannot be reached for m3/sscd-copy-detection" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_text_reader_lies_flat_in_its_package_and_in_a_folder_on_the_hub(own_home: Path, empty_cache: Path):
+    names = ("ch_PP-OCRv4_det_infer.onnx", "ch_PP-OCRv4_rec_infer.onnx")
+    assert installed("text") is None
+    snapshot = empty_cache / "models--SWHL--RapidOCR" / "snapshots" / "1"
+    put(snapshot / "PP-OCRv4", *names)
+    assert installed("text").folders == (snapshot,)
+    flat = put(own_home / "models" / "pp-ocr", *names)
+    assert installed("text").folders == (flat,)
+    assert find_model(flat, "text").file(names[0], f"PP-OCRv4/{names[0]}") == flat / names[0]
