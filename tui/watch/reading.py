@@ -61,6 +61,8 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
         return f"Finished{took}{saved}.", "good"
     if summary.status == "paused":
         return "Paused; it keeps its memory. p lets it go on.", "warn"
+    if summary.newer:
+        return "Parts of it were written by a newer lorasmith; what is understood is shown.", "warn"
     if summary.warning:
         return f"warning: {shown(summary.warning)}", "warn"
     return "It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
