@@ -18,6 +18,7 @@ from engine.select.families import BLEEDING, FOLLOWING, NOVEL, OBEYING
 from engine.select.fidelity import picture_scores
 
 _WEAK_PROMPT = 0.2  # of the median prompt's margin on the base: below, the base cannot draw it either
+_LEAST_VARIETY = 0.05  # of how much the base's pictures of different prompts differ
 _WEAK_STYLE = 2.0  # times chance: the base's own share of the wanted style must reach it
 FLOOR = 5.0  # what a part counts at least, so that two collapsed checkpoints can still be told apart
 
@@ -142,8 +143,10 @@ def diversity_part(looks: Looks, grid: Grid) -> tuple[Part | None, list[str]]:
     if not names:
         return None, ["Diversity is not measured: it takes two seeds of a prompt."]
     values = np.stack(columns, axis=1)
-    if values[0].mean() <= 1e-6:
-        return None, ["Diversity is not measured: the base's own pictures of a prompt are all the same."]
+    # What hardly varies in the base's own pictures is noise, and a share of noise says nothing.
+    between = _spread(np.stack([looks.vectors[grid.rows[0, slot]] for slot in slots])[None])[0]
+    if values[0].mean() <= max(_LEAST_VARIETY * between, 1e-6):
+        return None, ["Diversity is not measured: the base's own pictures of a prompt hardly differ from seed to seed."]
     return Part("diversity", tuple(names), values), []
 
 
