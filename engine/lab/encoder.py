@@ -1,7 +1,8 @@
 """The small base's picture-text encoder: contrastive, trained on true scenes only.
 
-It may serve the selector on this base, as CLIP would on SDXL. It never saw a picture of the base, nor the
-held-out objects and style by name; the judge (`engine.lab.judge`) is kept apart from it.
+It may serve the selector on this base, as CLIP would on SDXL. It has read every object and style by name, those held
+out of the base's training among them, as CLIP knows a fox that a LoRA has yet to learn; it never saw a picture of the
+base. The judge (`engine.lab.judge`) is kept apart from it.
 """
 
 from __future__ import annotations
