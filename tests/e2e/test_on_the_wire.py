@@ -8,10 +8,15 @@ import time
 from pathlib import Path
 
 import pytest
+from painted_pictures import painted_folder
 from recorded_run import RecordedRun, new_recorded_run
+
+from tui.draft import Keeper
+from tui.steps import recipe
 
 FIRST_PAINT = 15_000
 A_SECOND = 1_500
+STEPS = ("1▸Subject", "2▸Pictures", "3▸Class", "4▸Words", "5▸Captions", "6▸Parameters", "7▸Review")
 MEMORY = 120e6
 
 
@@ -63,11 +68,28 @@ def test_the_list_of_runs(open_app, own_home):
     assert terminal.until_quiet() < FIRST_PAINT
 
 
+def test_each_step_of_the_wizard_and_its_rest(open_app, own_home, tmp_path):
+    """Each comes in two paints' bytes, the second with what a thread has found, and then sends nothing."""
+    folder = painted_folder(tmp_path / "bear", 5)
+    plan = recipe.moved(recipe.new_draft("object").with_text("output.name", "bear"), {"base.model": "demo"})
+    Keeper()(plan.with_folders(str(folder)))
+    terminal = open_app(LORASMITH_HOME=str(own_home), COLORTERM="truecolor")
+    terminal.until("see it work", "q leave")
+    for key, shown in zip("n\r234567", ("a new LoRA", *STEPS), strict=True):
+        terminal.until_quiet(0.3)
+        before = len(terminal.raw)
+        terminal.keys(key)
+        terminal.until(shown)
+        painted = terminal.until_quiet(1.2) - before
+        assert painted < 2 * FIRST_PAINT, (shown, painted)
+
+
 def test_memory_of_the_terminals_process(open_app, own_home, recorded):
     terminal = open_app("watch", "bear", LORASMITH_HOME=str(own_home))
     terminal.until("q leave")
     terminal.keys("2")
     terminal.until("No samples yet")
+    assert "torch" not in Path(f"/proc/{terminal.process.pid}/maps").read_text()
     status = Path(f"/proc/{terminal.process.pid}/status").read_text().split()
     assert int(status[status.index("VmHWM:") + 1]) * 1024 < MEMORY
 
