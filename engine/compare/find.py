@@ -55,7 +55,7 @@ def _overlap(job: CompareJob, wanted: CompareJob) -> bool:
 
 def _newest(parent: Path | None, fits: Callable[[CompareJob], bool]) -> RunFolder | None:
     """The newest comparison in this folder (and where runs are kept) whose job fits."""
-    places = dict.fromkeys([home() / "runs", *([parent] if parent else [])])
+    places: dict[Path, None] = dict.fromkeys([home() / "runs", *([parent] if parent else [])])
     found: list[RunFolder] = []
     for place in places:
         with contextlib.suppress(OSError):

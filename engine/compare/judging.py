@@ -227,17 +227,20 @@ def _hires(report: Report, measured: Measurements, decision: Decision | Undecide
         return None
     if not {early, late} <= set(scores.points):
         return None
-    places = [scores.index(early), scores.index(late)]
-    fidelity = None if isinstance(scores.fidelity, CannotTell) else scores.fidelity.value
-    first, second = ((None, None) if v is None else tuple(_known(v[i]) for i in places)
-                     for v in (fidelity, scores.flexibility.value))  # fmt: skip
+    def both(values: np.ndarray) -> tuple[float | None, float | None]:
+        return _known(values[scores.index(early)]), _known(values[scores.index(late)])
+
+    fidelity = (None, None) if isinstance(scores.fidelity, CannotTell) else both(scores.fidelity.value)
+    flexibility = both(scores.flexibility.value)
     names = report.name_of(_pair(early)), report.name_of(_pair(late))
-    return HiresRow(_pair(early), _pair(late), first, second, _hires_words(names, first, second))
+    sentence = _hires_words(names, fidelity, flexibility)
+    return HiresRow(_pair(early), _pair(late), fidelity, flexibility, sentence)
 
 
 def _hires_words(
-    names: tuple[str, str], fidelity: tuple[float | None, ...], flexibility: tuple[float | None, ...]
-) -> str:
+    names: tuple[str, str], fidelity: tuple[float | None, float | None],
+    flexibility: tuple[float | None, float | None],
+) -> str:  # fmt: skip
     early, late = names
     if None in fidelity or None in flexibility:
         return f"Whether {early} with the high-res fix comes up to {late} cannot be told with these measures."

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.compare.grid import Grid
+from engine.compare.measuring import Reader
 from engine.compare.settings import CompareJob
 from engine.compare.sources import Source
 from engine.runs.job import Job, Stopped
 from engine.select.readers import Readers, choose_readers
-
-if TYPE_CHECKING:
-    from engine.select.reading import PictureReader
 
 
 def readers_of(job: Job, asked: CompareJob, source: Source, *, demo: bool) -> Readers:
@@ -29,14 +26,14 @@ def readers_of(job: Job, asked: CompareJob, source: Source, *, demo: bool) -> Re
 
 def reader_opener(
     readers: Readers, source: Source, grid: Grid, neutral: Callable[[], list[Path]]
-) -> Callable[[], PictureReader]:
+) -> Callable[[], Reader]:
     """Opens the reader when it is first needed: loading encoders takes seconds, and a style is read against `neutral`,
     the base's pictures."""
 
-    def opened() -> PictureReader:
+    def opened() -> Reader:
         from engine.select.reading import PictureReader
 
-        return PictureReader(
+        return PictureReader(  # type: ignore[return-value] - its key is a cached property
             readers, source.photographs, grid.prompts, source.trigger, source.class_word, neutral=neutral()
         )
 

@@ -184,7 +184,7 @@ def tell_self_test(report: Report, folder: Path) -> int:
     """The dose test as a table, and whether it passed; the exit code is 1 where it failed."""
     from engine.compare.dose import findings, verdict
 
-    rows = [("weight", "fidelity", "flexib.", *_PARTS.values())]
+    rows: list[tuple[str, ...]] = [("weight", "fidelity", "flexib.", *_PARTS.values())]
     for row in sorted((one for one in report.points if one.checkpoint), key=lambda one: one.weight):
         figures = [row.fidelity, row.flexibility, *(row.parts.get(part) for part in _PARTS)]
         rows.append((f"{row.weight:g}", *map(_figure, figures)))
