@@ -20,9 +20,12 @@ _PATIENCE = 300.0  # seconds that a test waits for the machine before it goes on
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Tests marked `alone` measure by the clock: no other test of this checkout runs meanwhile."""
+    """Tests marked `alone` measure by the clock: no other worker of this run is at a test meanwhile."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    run = item.config._tmp_path_factory.getbasetemp().parent  # type: ignore[attr-defined] - what workers share
     wanted = fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH
-    with _locked(Path(__file__).parent, wanted) as door, _locked(Path(__file__), wanted):
+    with _locked(run / "door", wanted) as door, _locked(run / "room", wanted):
         if wanted == fcntl.LOCK_SH:
             fcntl.flock(door, fcntl.LOCK_UN)  # who waits to be alone closes it: nobody further goes in
         return (yield)
@@ -30,7 +33,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, how: int) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     end = time.monotonic() + _PATIENCE
     try:
         while time.monotonic() < end:
