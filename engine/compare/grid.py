@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from engine.compare.report import PictureRow, PromptRow, Settings
-from engine.compare.settings import SEEDS, CompareJob
+from engine.compare.settings import MOST_SURVIVORS, SEEDS, CompareJob
 from engine.compare.sources import Source
 from engine.dataset.class_text import prior_text
 from engine.draw.order import Order
@@ -137,14 +137,14 @@ class Cost:
 
 
 def cost(grid: Grid, checkpoints: int, job: CompareJob) -> Cost:
-    """Counts pictures before anything is drawn. Survivors are at least three, finalists two to four."""
+    """Counts pictures before anything is drawn. Survivors are at least three, finalists one to three."""
     seeds = len(grid.seeds)
     first, rest = len(grid.first) * seeds, len(grid.rest) * seeds
     stage_one = (checkpoints + 1) * first
     if job.depth == "quick":
         return Cost(first, stage_one, stage_one, stage_one)
-    survivors = min(3, checkpoints), checkpoints
-    finalists = min(2, checkpoints), min(4, checkpoints)
+    survivors = min(3, checkpoints), checkpoints if job.depth == "thorough" else min(MOST_SURVIVORS, checkpoints)
+    finalists = min(1, checkpoints), min(3, checkpoints)
     least, most = (
         stage_one + rest * (1 + s) + 2 * f * first + 2 * rest + first
         for s, f in zip(survivors, finalists, strict=True)

@@ -25,7 +25,7 @@ from engine.compare.photographs import place_photographs
 from engine.compare.presignal import weighed_rows
 from engine.compare.reader import reader_opener, readers_of
 from engine.compare.report import BaseFacts, Report
-from engine.compare.settings import OTHER_WEIGHTS, CompareJob, own_prompts, read_compare_job
+from engine.compare.settings import MOST_SURVIVORS, OTHER_WEIGHTS, CompareJob, own_prompts, read_compare_job
 from engine.compare.sources import Source, open_source
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
@@ -35,6 +35,7 @@ from engine.select.presignals import HeldOutLoss, drawing_order
 from engine.select.prompts import Prompt
 from engine.select.words import listed, ranges
 
+_FINALISTS = 2  # beside the last one
 FIRST, MORE, WEIGHTS, HIRES_FIX = "first pictures", "more for the survivors", "weights", "high-res fix"
 
 
@@ -241,7 +242,7 @@ def _more(work: Work) -> list[Point]:
     _, decision = work.decided()
     points = [Point(number) for number in work.usable]
     if decision is not None:
-        points = [point for point in survivors(decision) if point.checkpoint in work.usable]
+        points = [point for point in _kept(decision, work.asked) if point.checkpoint in work.usable]
     elif not work.source.photographs and work.asked.depth != "thorough":
         board.note("Without a measure to choose by, the first pictures are all that is drawn (--thorough draws more).")
         return []
@@ -262,6 +263,19 @@ def _more(work: Work) -> list[Point]:
     return points
 
 
+def _kept(decision: Decision, asked: CompareJob) -> list[Point]:
+    """Those that get more pictures: where the first pictures hardly tell them apart, the likeliest few of them.
+
+    The choice, the last and the likest are always among them; of equals the earlier.
+    """
+    kept = survivors(decision)
+    if asked.depth == "thorough" or len(kept) <= MOST_SURVIVORS:
+        return list(kept)
+    always = {decision.choice, decision.best, decision.last, decision.likest}
+    ranked = sorted(kept, key=lambda point: (point not in always, -decision.judged.chance_of(point), point))
+    return sorted(ranked[:MOST_SURVIVORS])
+
+
 def _weights(work: Work) -> None:
     """The finalists at other weights: the choice with all prompts, the others with the first."""
     work.board.report = replace(work.board.report, stage=WEIGHTS)
@@ -269,14 +283,14 @@ def _weights(work: Work) -> None:
     if decision is None:
         return
     grid, choice = work.grid, decision.choice.checkpoint
-    points = [Point(point.checkpoint, weight) for point in finalists(decision) for weight in OTHER_WEIGHTS]
+    points = [Point(point.checkpoint, weight) for point in finalists(decision, _FINALISTS) for weight in OTHER_WEIGHTS]
     prompts = {point: (*grid.first, *grid.rest) if point.checkpoint == choice else grid.first for point in points}
     work.board.begin(WEIGHTS, sum(map(len, prompts.values())) * len(grid.seeds))
     for point in points:
         if work.draw(point, grid.first) and point.checkpoint == choice and grid.rest:
             work.draw(point, grid.rest)
         work.board.write()
-    work.look([*points, *finalists(decision)], "weights")
+    work.look([*points, *finalists(decision, _FINALISTS)], "weights")
 
 
 def _hires(work: Work) -> None:

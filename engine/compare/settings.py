@@ -18,6 +18,9 @@ SEEDS: dict[Depth, int] = {"quick": 2, "normal": 2, "thorough": 4}
 
 _LISTS = ("loras", "pictures", "readers")
 
+MOST_SURVIVORS = 6
+"""Checkpoints that get more than the first pictures, unless it is thorough: time would go where little is to be won."""
+
 OTHER_WEIGHTS = (0.6, 0.8)
 """Drawn of the finalists beside weight 1."""
 

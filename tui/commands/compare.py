@@ -15,6 +15,7 @@ from engine.compare.settings import DOSES, KIND, CompareJob, job_text, own_promp
 from engine.compare.sources import files_in, files_job, open_source, run_job_of
 from engine.errors import LorasmithError, PlanError, RunError, shown
 from engine.files import write_atomic
+from engine.plan import KINDS
 from engine.runs.folder import RunFolder, create_run, find_run
 from engine.runs.summary import read_summary
 from tui.arguments import Parser, json_argument, named, positive, screen_arguments
@@ -24,8 +25,6 @@ from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
 from tui.text import count, duration, home_path, say
-
-_KINDS = ("person", "character", "animal", "object", "style", "concept")
 
 
 def compare_arguments(parser: Parser) -> None:
@@ -50,7 +49,7 @@ def compare_arguments(parser: Parser) -> None:
     parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
     files = parser.add_argument_group("for LoRAs from elsewhere")
     files.add_argument("--base", metavar="MODEL", help="the base they were trained on")
-    files.add_argument("--kind", choices=_KINDS, metavar="KIND", help="what they show: " + ", ".join(_KINDS))
+    files.add_argument("--kind", choices=KINDS, metavar="KIND", help="what they show: " + ", ".join(KINDS))
     files.add_argument("--trigger", metavar="WORD", help="the word that calls it (their metadata's)")
     files.add_argument("--class", dest="class_word", metavar="WORD", help="the everyday word for it (metadata's)")
     files.add_argument("--pictures", action="append", default=[], metavar="FOLDER", help="photographs of the subject")
@@ -169,7 +168,7 @@ def _own_set(job: CompareJob) -> str | None:
     """The text of a person's own prompt set; None for a set that travels with lorasmith."""
     from engine.select.prompts import DEMO, read_prompt_set
 
-    if not job.prompts or job.prompts in (*_KINDS, DEMO):
+    if not job.prompts or job.prompts in (*KINDS, DEMO):
         return None
     path = Path(job.prompts).expanduser()
     read_prompt_set(path)  # a mistake is said now, with its line
@@ -207,7 +206,7 @@ def _work(
         write_atomic(run.job, job_text(job))
     if text is not None:
         write_atomic(own_prompts(run), text)
-    elif job.prompts in ("", *_KINDS, "demo"):
+    elif job.prompts in ("", *KINDS, "demo"):
         own_prompts(run).unlink(missing_ok=True)
     with _quiet(asked.json):
         return begin_run(run, KIND, detach=detach), run
