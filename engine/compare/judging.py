@@ -27,7 +27,7 @@ from engine.compare.rows import of_prompts
 from engine.errors import LorasmithError
 from engine.select import record
 from engine.select.cells import BASE, Measurements, Point
-from engine.select.decide import RULES, Decision, Undecided, balance, best_weight, decide, gates_of
+from engine.select.decide import RULES, Decision, Gate, Undecided, as_weighed, balance, best_weight, decide, gates_of
 from engine.select.fidelity import CannotTell
 from engine.select.scores import Scores, evaluate
 from engine.select.votes import Vote, pairs_to_ask
@@ -56,6 +56,11 @@ class Stages:
         """What is decided on."""
         return self.whole or self.first
 
+    def as_weighed(self, relaxed: Collection[Gate]) -> Stages:
+        """With the flexibility that is weighed once these gates are not applied, so that all that is shown agrees."""
+        weighed = {number: as_weighed(scores, relaxed) for number, scores in self.weighed.items()}
+        return Stages(as_weighed(self.first, relaxed), self.whole and as_weighed(self.whole, relaxed), weighed)
+
 
 def judged(
     report: Report, measured: Measurements | None, votes: Sequence[Vote] = (), *,
@@ -76,6 +81,9 @@ def judged(
     if stages is None:
         undecided = DecisionRow(reason=reason) if reason and report.state == "done" else None
         return replace(report, points=(), words=(), dial=(), decision=undecided, weight=None, hires=None, ask=())
+    first_look = decide(stages.main)
+    if isinstance(first_look, Decision):
+        stages = stages.as_weighed(first_look.relaxed)
     names = {} if report.epochs else {row.checkpoint: row.name for row in report.checkpoints}
     settings = [one for one in LEANS if not math.isclose(one, lean)] + [lean]
     dial = {one: _at_lean(one, stages, votes, names) for one in sorted(settings)}
@@ -156,22 +164,19 @@ def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:
 def _rows(stages: Stages, decision: Decision | Undecided, lean: float) -> tuple[PointRow, ...]:
     """A row for every point: the survivors', those of checkpoints given up, those of other weights.
 
-    What was decided on is shown of all alike: gates that were not applied rule nothing out, and where bleeding says
-    nothing between the checkpoints the balance is taken without it.
+    What was decided on is shown of all alike: gates that were not applied rule nothing out.
     """
     relaxed = decision.relaxed if isinstance(decision, Decision) else ()
     rows = {row.at: row for row in _points(stages.main, decision)}
     for scores in [*([stages.first] if stages.whole else []), *stages.weighed.values()]:
         gates = gates_of(scores)
-        flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
         for row in _points(scores, Undecided("")):
             if row.at in rows:
                 continue
             if row.weight != 1.0:
                 row = _beside(row, scores, rows.get((row.checkpoint, 1.0)))
             failed = tuple(gate for gate in gates.get(Point(*row.at), ()) if gate not in relaxed)
-            free = float(flexibility.value[scores.index(Point(*row.at))])
-            rows[row.at] = replace(row, ruled_out=failed, balance=_balance(row.fidelity, free, lean))
+            rows[row.at] = replace(row, ruled_out=failed, balance=_balance(row.fidelity, row.flexibility, lean))
     shown = (replace(row, ruled_out=tuple(g for g in row.ruled_out if g not in relaxed)) for row in rows.values())
     return tuple(sorted(shown, key=lambda row: row.at))
 
@@ -201,8 +206,8 @@ def _held(figure: float | None) -> float | None:
     return None if figure is None else min(100.0, max(0.0, figure))
 
 
-def _balance(fidelity: float | None, flexibility: float, lean: float) -> float | None:
-    if fidelity is None or not math.isfinite(flexibility):
+def _balance(fidelity: float | None, flexibility: float | None, lean: float) -> float | None:
+    if fidelity is None or flexibility is None:
         return None
     return float(balance(np.array(fidelity), np.array(flexibility), lean))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -109,9 +109,16 @@ def decide(scores: Scores, rules: Rules = RULES, votes: Sequence[Vote] = ()) -> 
     eligible, relaxed = _eligible(points, gates, scores, rules)
     if not eligible:
         return Undecided(f"No checkpoint can be used: {_why_broken(scores, points[0])}.")
-    # Where all of them bleed, bleeding is no reason for one of them; left in, it would drown what still differs.
-    flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
+    flexibility = as_weighed(scores, relaxed).flexibility
     return choose(scores.points, scores.fidelity, flexibility, points, eligible, gates, relaxed, rules, votes)
+
+
+def as_weighed(scores: Scores, relaxed: Collection[Gate]) -> Scores:
+    """The scores with the flexibility that is weighed, and so shown, once these gates are not applied.
+
+    Where all checkpoints bleed, bleeding is no reason for one of them; left in, it would drown what still differs.
+    """
+    return replace(scores, flexibility=scores.flexibility_without("bleed")) if "bleeding" in relaxed else scores
 
 
 def choose(
@@ -245,7 +252,7 @@ def best_weight(
         return usual
     gates = gates_of(scores, rules)
     columns = [scores.index(p) for p in own]
-    flexibility = scores.flexibility_without("bleed") if "bleeding" in relaxed else scores.flexibility
+    flexibility = as_weighed(scores, relaxed).flexibility
     worth = balance(scores.fidelity.value[columns], flexibility.value[columns], rules.lean)
     draws = balance(scores.fidelity.draws[:, columns], flexibility.draws[:, columns], rules.lean)
     one = own.index(usual)

@@ -217,7 +217,8 @@ def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
         bleed = telling.scores.bleed[telling.scores.index(decision.choice)]
         found.append(Sentence(
             f"Every epoch that is trained far enough bleeds: the class word alone draws your subject ({bleed:.0f} of "
-            "100 here), so this was not held against any of them; class pictures in the next training keep it apart.",
+            "100 here), so it is held against none of them and left out of flexibility; class pictures in the next "
+            "training keep it apart.",
             telling.pictures(decision.choice, evidence.likeness, BLEEDING, highest=True),
         ))  # fmt: skip
     if "copying" in decision.relaxed:
