@@ -20,7 +20,7 @@ _STEPS = (
     ("pictures", "ten or more of one subject, in a folder"),
     ("captions", "what is in each picture, so that only the subject is learnt"),
     ("training", "goes on without this terminal; you may close it"),
-    ("choosing", "not the last file but the best one, which pictures and measures show"),
+    ("choosing", "not the last file but the best one, by pictures and measures"),
 )
 
 
