@@ -216,3 +216,15 @@ def test_no_picture_is_measured_twice_unless_it_or_its_reader_changed(tmp_path, 
     fourth = CountingReader(measured)
     Measuring(tmp_path, "measured.npz", "other prompts", lambda: fourth).look(wanted[:2], keys[:2])
     assert len(fourth.read_cells) == 2
+
+
+def test_where_nothing_is_told_apart_six_checkpoints_get_more_pictures_the_last_among_them():
+    from engine.compare.job import _kept
+    from engine.compare.settings import MOST_SURVIVORS, CompareJob
+    from engine.select.decide import decide
+
+    even = {Point(number): CURVE[Point(4)] for number in range(1, 11)}
+    decision = decide(evaluate(grid_of(even, noise=0.2), "animal"))
+    kept = _kept(decision, CompareJob())
+    assert len(kept) == MOST_SURVIVORS and {decision.choice, decision.last, decision.likest} <= set(kept)
+    assert len(_kept(decision, CompareJob(depth="thorough"))) > MOST_SURVIVORS
