@@ -39,7 +39,7 @@ def draft(tmp_path: Path) -> Draft:
 @pytest.mark.parametrize("size", SIZES)
 async def test_each_way_says_what_it_does_and_choosing_one_is_in_the_plan(draft, size):
     async with opened(draft, size=size) as (pilot, journey):
-        text = await until(pilot, "Advice: Prior prediction", "an epoch 2.4 x as long  advised", "turns into yours within")
+        text = await until(pilot, "Advice: Prior prediction", "2.4 x as long  advised", "turns into yours within")
         assert "● none" in text and "n next" in text.splitlines()[-1]
         await pilot.press("down", "enter")
         await until(pilot, "● prior prediction", "held to what the base predicts")
