@@ -261,15 +261,18 @@ def test_broken_files_are_named_and_left_out(job, loras, tmp_path):
     safetensors.numpy.save_file(other, alien)
     idle = tmp_path / "idle.safetensors"
     safetensors.numpy.save_file({k: np.asarray(v * ("alpha" in k)) for k, v in tensors.items()}, idle)
+    wild = tmp_path / "wild.safetensors"
+    loud = {key: np.asarray(value * np.float32(1e30 if "lora_up" in key else 1)) for key, value in tensors.items()}
+    safetensors.numpy.save_file(loud, wild)
 
-    run = new_run(replace(job, loras=(str(loras[0]), *map(str, (cut, none, alien, idle))), depth="quick"))
+    run = new_run(replace(job, loras=(str(loras[0]), *map(str, (cut, none, alien, idle, wild))), depth="quick"))
     assert work(run, planted) == 0
     report = read_report(run.compare)
     rows = {row.name: row.problem or "" for row in report.checkpoints}
     assert "not a whole" in rows["cut"] or "truncated" in rows["cut"] or "shorter" in rows["cut"], rows
     assert "not finite" in rows["nan"]
     assert "Nothing of alien" in rows["alien"], "0 matched modules never pass for perfect flexibility"
-    assert "changes nothing" in rows["idle"]
+    assert "changes nothing" in rows["idle"] and "no finite picture" in rows["wild"]
     assert {row.checkpoint for row in report.points} == {0, 1}
     assert report.words[0].text.startswith("There is one checkpoint")
     told = " ".join(str(event.get("text")) for event in events(run, "warning"))

@@ -72,7 +72,7 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
     if report.state != "done":
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
-        say("A person's eye can settle it: `lorasmith watch` on the comparison, or the page, shows pairs to vote on.")
+        say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
     if report.choice is not None:
         say(f"`lorasmith choose {name}` makes it your LoRA (--epoch N takes another).")
     elif report.decision is not None:
