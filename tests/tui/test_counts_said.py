@@ -47,7 +47,8 @@ def test_a_stage_is_followed_with_its_rate_and_what_is_left(capsys: pytest.Captu
     story.tell([first])
     story._stage = (story._stage[0], -100.0)  # a while later
     story.tell([last])
-    assert "reading the base model 2.0 GB of 6.0 GB, 444.4 MB/s, 9.0 s left" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "reading the base model 2.0 GB of 6.0 GB, 444.4 MB/s, 9.0 s left" in said
 
 
 def test_a_jobs_second_round_has_a_pace_of_its_own():
