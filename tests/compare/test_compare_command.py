@@ -45,6 +45,14 @@ def test_a_finished_comparison_is_told_at_once(no_engine, capsys):
     assert "Measured: likeness" in out
 
 
+def test_files_from_elsewhere_stand_on_the_chart_by_their_numbers(no_engine, capsys):
+    made = comparison.from_elsewhere()
+    assert main(["compare", made.run.name, "--plain"]) == 0
+    out = said(capsys)
+    assert ">  2 fox-middle" in out and "[2]" in out and "takes another by its number" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_a_program_gets_the_report(no_engine, capsys):
     made = comparison.finished()
     assert main(["compare", made.run.name, "--json"]) == 0

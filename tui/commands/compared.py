@@ -74,7 +74,8 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
     if report.choice is not None:
-        say(f"`lorasmith choose {name}` makes it your LoRA (--epoch N takes another).")
+        other = "--epoch N takes another" if report.epochs else "--epoch N takes another by its number"
+        say(f"`lorasmith choose {name}` makes it your LoRA ({other}).")
     elif report.decision is not None:
         say(f"No choice is offered: `lorasmith choose {name} --epoch N` takes the one that looks right to you.")
     if page.is_file():
@@ -95,7 +96,7 @@ def _table(report: Report) -> list[str]:
     for one in report.checkpoints:
         if one.twin_of is not None and all(row.checkpoint != one.checkpoint for row in report.points):
             note = f"as {shown(report.name_of((one.twin_of, 1.0)))}"
-            rows.append(["", shown(one.name)[:14], note, *[""] * (len(head) - 3)])
+            rows.append(["", _called(report, one.checkpoint), note, *[""] * (len(head) - 3)])
     # A twin's remark may be wider than the figures it stands among.
     right = frozenset(range(2, len(head) - 1))
     return [line[:80] for line in table(rows, right=right)]
@@ -106,10 +107,13 @@ def _in_order(row: PointRow) -> tuple[int, float]:
 
 
 def _name(report: Report, row: PointRow) -> str:
-    called = report.name_of((row.checkpoint, 1.0))
-    if row.weight == 1.0:
-        return shown(called)[:14]
-    return f"  at {row.weight:g}"
+    return _called(report, row.checkpoint) if row.weight == 1.0 else f"  at {row.weight:g}"
+
+
+def _called(report: Report, number: int) -> str:
+    """A file from elsewhere goes by its number too: it stands on the chart, and `choose --epoch` takes it."""
+    name = shown(report.name_of((number, 1.0)))
+    return (name if report.epochs else f"{number} {name}")[:14]
 
 
 def _figure(value: float | None) -> str:
@@ -141,7 +145,8 @@ def _legend(report: Report) -> str:
     said = [f"{sign} {words}" for sign, words in _LEGEND.items() if sign in used]
     return (
         f"{'; '.join(said)}{'. ' if said else ''}Fidelity: 0 the untouched base, 100 the photographs among themselves. "
-        "Flexibility and its parts: 100 the untouched base. best: the chance of being the best."
+        "Flexibility and its parts: 100 the untouched base; the weakest part weighs most. "
+        "bal: the balance of the two, each up to 100. best: the chance of being the best."
     )
 
 
