@@ -22,7 +22,7 @@ _TRAINING = {
     "ss_epoch": "epoch",
     "ss_num_epochs": "epochs planned",
     "ss_steps": "steps",
-    "ss_num_train_images": "pictures",
+    "ss_num_train_images": "pictures x repeats",
     "ss_num_reg_images": "class pictures",
     "ss_total_batch_size": "batch",
     "ss_resolution": "resolution",

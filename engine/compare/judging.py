@@ -221,13 +221,16 @@ def _ask(decision: Decision | Undecided) -> tuple[tuple[At, At], ...]:
 
 
 def _hires(report: Report, measured: Measurements, decision: Decision | Undecided) -> HiresRow | None:
-    """The guide's claim on this run: the early choice with the high-res fix against a late one without it."""
+    """The guide's claim on this run: the early choice with the high-res fix against a late one without it.
+
+    Flexibility is what was weighed in the decision, so that it agrees with the rows.
+    """
     points = [point for point in measured.points if point != BASE]
     if len(points) != 2 or isinstance(decision, Undecided):
         return None
     early, late = points
     try:
-        scores = evaluate(measured, report.kind, points=points)  # type: ignore[arg-type]
+        scores = as_weighed(evaluate(measured, report.kind, points=points), decision.relaxed)  # type: ignore[arg-type]
     except LorasmithError:
         return None
     if not {early, late} <= set(scores.points):
@@ -255,7 +258,7 @@ def _hires_words(
     stays = _sorted(free, "is freer", "is as free", "is less free")
     joint = "but" if (gain < -_SAME) != (free < -_SAME) and max(gain, free) > -_SAME else "and"
     figures = (
-        f"fidelity {fidelity[0]:.0f} against {fidelity[1]:.0f}, "
+        f"on the first prompts fidelity {fidelity[0]:.0f} against {fidelity[1]:.0f}, "
         f"flexibility {flexibility[0]:.0f} against {flexibility[1]:.0f}"
     )
     holds = "holds here" if gain >= -_SAME and free > _SAME else "does not show here"

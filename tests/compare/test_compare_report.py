@@ -10,7 +10,7 @@ from dataclasses import replace
 import comparison
 import numpy as np
 import pytest
-from planted_grids import CURVE, grid_of
+from planted_grids import CURVE, Knobs, grid_of
 
 from engine.compare.again import decide_again, vote, vote_all, votes_of
 from engine.compare.judging import LEANS, judged, parsed_point
@@ -228,3 +228,14 @@ def test_where_nothing_is_told_apart_six_checkpoints_get_more_pictures_the_last_
     kept = _kept(decision, CompareJob())
     assert len(kept) == MOST_SURVIVORS and {decision.choice, decision.last, decision.likest} <= set(kept)
     assert len(_kept(decision, CompareJob(depth="thorough"))) > MOST_SURVIVORS
+
+
+def test_where_all_bleed_the_high_res_fix_is_weighed_as_the_rows_are():
+    made = comparison.finished()
+    best = comparison.BEST
+    curve = {Point(best): Knobs(0.8, bleeds=0.95), Point(10): Knobs(0.95, obeys=0.6, bleeds=1.0)}
+    measured = grid_of(curve, prompts={row.name: Family(row.family) for row in made.report.prompts})
+    report = judged(made.report, measured, hires=measured)
+    assert report.decision.relaxed == ("bleeding",)
+    assert report.hires.flexibility == pytest.approx(tuple(report.point((at, 1.0)).flexibility for at in (best, 10)))
+    assert "on the first prompts" in report.hires.sentence
