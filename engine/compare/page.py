@@ -31,6 +31,7 @@ _SIDES = ((640, 46_000), (512, 32_000), (384, 20_000), (_SMALL, 11_000))  # side
 _STYLES = ("base.css", "parts.css")
 _SCRIPTS = ("core.js", "table.js", "choice.js", "chart.js", "grid.js", "zoom.js", "vote.js", "how.js", "main.js")
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
+_REPORT = b'<script type="application/json" id="report">'
 
 
 def write_page(folder: Path, to: Path | None = None, report: Report | None = None) -> Path:
@@ -42,8 +43,8 @@ def write_page(folder: Path, to: Path | None = None, report: Report | None = Non
     """
     folder = folder.absolute()
     path = folder / PAGE if to is None else to.expanduser().absolute()
-    if to is not None and not path.parent.is_dir():
-        raise LorasmithError(f"There is no folder {shown(path.parent)}: make it first, or choose another.")
+    if to is not None:
+        check_place(path)
     report = report or read_report(folder)
     try:
         write_atomic(path, page_text(folder, report, beside=path.parent == folder, before=path))
@@ -52,6 +53,20 @@ def write_page(folder: Path, to: Path | None = None, report: Report | None = Non
             f"{shown(path)} cannot be written ({error.strerror or error}): make room, or choose another place."
         ) from error
     return path
+
+
+def check_place(path: Path) -> None:
+    """LorasmithError where a page cannot go: no folder, a folder itself, or a file there that is no such page."""
+    if not path.parent.is_dir():
+        raise LorasmithError(f"There is no folder {shown(path.parent)}: make it first, or choose another.")
+    if path.is_dir():
+        raise LorasmithError(f"{shown(path)} is a folder: name the page's file in it, such as page.html.")
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("rb") as file:
+        begin = file.read(1_000_000)  # of a page: its styles and the begin of its report
+    if _REPORT not in begin:
+        raise LorasmithError(f"{shown(path)} exists and is no page of a comparison: choose another name.")
 
 
 def page_text(folder: Path, report: Report, *, beside: bool, before: Path | None = None) -> str:

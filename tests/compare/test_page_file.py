@@ -162,6 +162,18 @@ def test_an_old_page_that_is_torn_or_no_page_is_simply_replaced(made):
         assert images_in(write_page(made.folder).read_text("utf-8")) == images_in(whole)
 
 
+def test_a_page_goes_over_no_file_that_is_something_else(made, tmp_path):
+    there = tmp_path / "plan.toml"
+    there.write_text("mine")
+    with pytest.raises(LorasmithError, match="is no page of a comparison"):
+        write_page(made.folder, there)
+    with pytest.raises(LorasmithError, match="is a folder"):
+        write_page(made.folder, tmp_path)
+    assert there.read_text() == "mine"
+    once = write_page(made.folder, tmp_path / "page.html")
+    assert write_page(made.folder, once) == once
+
+
 def test_a_name_with_lone_surrogates_can_be_written(made):
     write_report(made.folder, made.report)
     text = page_text(made.folder, replace(made.report, name="fox\udcff"), beside=True)

@@ -60,6 +60,10 @@ def compare_arguments(parser: Parser) -> None:
 def compare(asked: Namespace) -> int:
     """Does what is missing, and says what was found."""
     job, run = _meant(asked)
+    if asked.html is not None:
+        from engine.compare.page import check_place
+
+        check_place(asked.html.expanduser().absolute())  # said before anything is drawn
     if asked.votes or asked.lean is not None:
         return _decide_anew(asked, run)
     screen = _on_screen(asked)
