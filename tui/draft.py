@@ -117,7 +117,8 @@ def draft_text(draft: Draft) -> str:
 def draft_from_text(text: str, where: object) -> Draft:
     """The draft in a file's text; PlanError with a sentence for each mistake, naming the line where TOML can."""
     # Lines stay where they are, so that a mistake is named by the number an editor shows.
-    lines = text.splitlines()
+    # Only a line feed ends one: a caption pasted from a page may hold other letters that Python calls line ends.
+    lines = text.split("\n")
     memory = "\n".join(line[len(_MARK) :] if line.startswith(_MARK) else "" for line in lines)
     plan = plan_from_text(text, where)
     try:

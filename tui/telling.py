@@ -9,7 +9,8 @@ from engine.runs.events import Event
 from tui.text import duration, size
 
 _BYTES_FROM = 10_000_000  # a stage that counts further counts bytes: nobody has as many pictures
-_UNITS = {"regularize": "picture", "words": "picture", "bank": "picture", "plot": "picture"}
+_UNITS = {"regularize": "picture", "words": "picture", "bank": "picture", "plot": "picture",
+          "compare": "picture", "caption": "picture", "health": "picture"}  # fmt: skip
 
 
 def told(event: Event) -> str:

@@ -135,3 +135,15 @@ def home_path(path: Path) -> str:
         rest = text[len(home) + 1 :]
         return "~/" + shown(shlex.quote(rest))
     return shown(shlex.quote(text))
+
+
+def typed_path(text: str) -> Path:
+    """The absolute path that a person typed; LorasmithError for a `~name` of nobody here."""
+    from engine.errors import LorasmithError, shown
+
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise LorasmithError(
+            f"{shown(text)} begins with the home folder of nobody here: write the whole path."
+        ) from None

@@ -95,6 +95,12 @@ def test_the_wizards_memory_broken_by_hand_is_named(draft):
         draft_from_text(text, "dog.toml")
 
 
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0b", "\x7f", "\r"])
+def test_whatever_is_pasted_into_a_field_comes_back(draft, letter):
+    typed = draft.with_typed("captions.typing:a.jpg", f"a bear{letter}on a \"chair\"")
+    assert draft_from_text(draft_text(typed), "dog.toml") == typed
+
+
 def test_what_a_newer_lorasmith_remembers_is_left_aside(draft):
     text = draft_text(draft) + '#~ mood = "good"\n#~ strength = 3\n'
     assert draft_from_text(text, "dog.toml") == draft

@@ -199,6 +199,9 @@ async def test_a_missing_captioner_is_answered_in_one_sentence(folder):
         await until(pilot, "only the 1 picture without a caption", "'ohwx bear' goes in front")
         await pilot.press("tab", *"no/such/model", "enter")
         await until(pilot, "there is no captioner 'no/such/model'")
+        pilot.app.screen.query_one("#other").value = "~nobody-of-that-name/model"
+        await pilot.press("enter")
+        await until(pilot, "begins with the home folder of nobody here")
         await pilot.press("escape")
         await holds(pilot, lambda: isinstance(pilot.app.screen, CaptionsScreen), "nothing was begun")
 

@@ -17,6 +17,8 @@ from engine.runs.folder import create_run, list_runs
 from tui.draft import Draft
 from tui.steps.class_pictures import ClassPicturesScreen
 from tui.steps.class_pictures_ways import class_missing, way_of, with_way
+from tui.steps.outlook import look
+from tui.steps.overview import blocking, warnings
 from tui.steps.step import Step
 from tui.steps.words import WordsScreen
 from tui.steps.words_said import words_missing
@@ -124,6 +126,34 @@ async def test_a_folder_of_ones_own_is_held_against_the_plan_and_mistakes_are_an
         await until(pilot, "4 pictures, and the plan wants", "✓ n goes on")
         assert [one.path for one in journey.draft.plan.regularization.folders] == [str(others)]
         assert "4 have no caption" in text_of(pilot).replace("\n", " ") or "no caption" in text_of(pilot)
+
+
+async def test_a_folder_without_a_usable_picture_is_said_here_and_in_the_review(draft, tmp_path):
+    empty = tmp_path / "others"
+    empty.mkdir()
+    async with opened(draft) as (pilot, journey):
+        await until(pilot, "advised")
+        await pilot.press("end", "enter")
+        await until(pilot, "Say where the class pictures are")
+        pilot.app.screen.query_one("#folder").value = str(empty)
+        await until(pilot, "usable picture: name another folder")
+        named = journey.draft
+        against = [line for line in warnings(named, named.looks.outlook) if line.step == "class"]
+        assert "holds no usable picture" in blocking(against)
+        painted_folder(empty / "cats", 4, first=9)
+        named.looks.outlook = look(named, named.looks.outlook, None, lambda done, total: None, again=True)
+        assert class_missing(named) == ""
+
+
+async def test_a_home_folder_of_nobody_is_said_and_the_search_begins_above_it(draft):
+    async with opened(draft) as (pilot, _):
+        await until(pilot, "advised")
+        await pilot.press("end", "enter")
+        await until(pilot, "Say where the class pictures are")
+        pilot.app.screen.query_one("#folder").value = "~nobody-of-that-name/cats"
+        await until(pilot, "~nobody-of-that-name/cats cannot be looked at")
+        await pilot.press("escape", "o")
+        await until(pilot, "take this folder")
 
 
 async def test_prior_prediction_without_a_class_word_says_so(draft):

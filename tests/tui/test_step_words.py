@@ -156,6 +156,17 @@ async def test_other_kinds_need_words_of_ones_own_and_mistakes_are_answered(draf
         await until(pilot, "the list that travels with lorasmith holds people")
         await pilot.press(*"/no/list.txt", "enter")
         await until(pilot, "/no/list.txt cannot be read")
+        pilot.app.screen.query_one("#names").value = "~nobody-of-that-name/list.txt"
+        await pilot.press("enter")
+        await until(pilot, "begins with the home folder of nobody here")
+
+
+async def test_the_gravest_that_is_to_be_said_of_the_words_is_read_to_its_end(draft):
+    async with opened(draft) as (pilot, _):
+        pilot.app.screen.query_one("#instance").value = draft.plan.subject.class_prompt
+        text = " ".join((await until(pilot, "says no more than the class prompt")).split())
+        (remark,) = [one.sentence for one in pilot.app.screen.report.remarks if "says no more" in one.sentence]
+        assert remark in text
 
 
 async def test_a_base_that_cannot_be_read_is_one_sentence(draft, tmp_path):

@@ -158,6 +158,42 @@ async def test_stopping_asks_how(alive, keys, payload):
         await until(pilot, "▪ stopping")
 
 
+async def test_a_job_that_keeps_no_states_is_stopped_and_gone_on_with_in_its_own_words(own_home):
+    from engine.runs.folder import create_run
+
+    job = RecordedRun(create_run("versus", 'kind = "compare"\n', kind="compare"))
+    job.event("started", verb="compare", from_step=None)
+    job.event("stage", name="drawing", done=10, total=40)
+    app = LorasmithApp(look_seconds=0.05)
+    with job.alive():
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.show_run(job.folder)
+            await until(pilot, "x stop")
+            await pilot.press("p")
+            await until(pilot, "it holds before the next picture")
+            await pilot.press("x")
+            text = await until(pilot, "Stop versus?", "what it has in hand is done again")
+            assert "saved state" not in text
+            await pilot.press("s")
+            job.event("finished", outcome="stopped", reason="stopped as asked")
+    app = LorasmithApp(look_seconds=0.05)
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.show_run(job.folder)
+        await until(pilot, "Stopped as asked. r goes on with what is left; what is done is kept.")
+
+
+async def test_a_reason_that_is_known_is_said_once_without_the_traceback_behind_it(run):
+    run.train(20)
+    run.folder.log.write_text(
+        'Traceback (most recent call last):\n  File "prepare.py", line 151, in check\n    raise DatasetError(\n'
+        "engine.errors.DatasetError: The disk is full: make room.\n"
+    )
+    run.event("finished", outcome="failed", reason="The disk is full: make room.", hint=None)
+    async with opened(run) as pilot:
+        text = await until(pilot, "why: The disk is full: make room.", "It has failed")
+        assert text.count("The disk is full") == 1 and "prepare.py" not in text and "raise" not in text
+
+
 @pytest.mark.parametrize("key", ["escape", "b"])
 async def test_escape_and_back_stop_nothing(alive, key):
     alive.step(1)

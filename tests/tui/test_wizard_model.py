@@ -69,7 +69,8 @@ def test_a_name_that_no_file_can_have_is_one_sentence(name, said):
 @pytest.mark.parametrize(
     ("model", "said"),
     [("/nowhere/x.safetensors", "There is no file or folder /nowhere/x.safetensors"), ("base.ckpt", "is a pickle"),
-     ("sdxl 1.0", "no base that is known"), ("  ", "Choose a base model")],
+     ("sdxl 1.0", "no base that is known"), ("~nobody-of-that-name/x", "~nobody-of-that-name/x"),
+     ("  ", "Choose a base model")],
 )  # fmt: skip
 def test_a_base_that_is_none_is_one_sentence(model, said):
     draft = recipe.new_draft().with_text("output.name", "dog").with_typed("base.model", model)

@@ -356,6 +356,11 @@ async def test_the_folder_is_looked_for_by_keys(pilot, pictures):
     await open_draft(pilot, named, "▸Subject")
     await pilot.press("2")
     await until(pilot, "▸Pictures")
+    pilot.app.screen.query_one("#folder").value = "~nobody-of-that-name/cats"
+    await pilot.press("escape", "o")  # begins where there is a folder
+    await until(pilot, "take this folder")
+    await pilot.press("escape", "f")
+    pilot.app.screen.query_one("#folder").value = str(pictures.parent)
     await pilot.press("escape", "o")
     await until(pilot, "take this folder", "pictures/")
     await pilot.press("end")
@@ -442,11 +447,26 @@ async def test_a_recipe_is_written_and_opened_again(pilot, pictures, tmp_path):
     pilot.app.screen.query_one("#path").value = str(tmp_path / "mine.toml")
     await pilot.press("enter")
     await until(pilot, "exists and is not overwritten")
+    for bad, said in (
+        ("~nobody-of-that-name/mine", "home folder of nobody here"), ("/", "/ is a folder: add the name"),
+        (f"{tmp_path}/{'x' * 300}", "Not written (File name too long)"),
+        (str(tmp_path / "none" / "mine"), "Not written (No such file or directory)"),
+    ):  # fmt: skip
+        await pilot.press("w")
+        await until(pilot, "Where to?")
+        pilot.app.screen.query_one("#path").value = bad
+        await pilot.press("enter")
+        await until(pilot, said)
     await pilot.press("o")
     await until(pilot, "Which recipe?")
     pilot.app.screen.query_one("#path").value = str(tmp_path / "none.toml")
     await pilot.press("enter")
     await until(pilot, "There is no plan file")
+    await pilot.press("o")
+    await until(pilot, "Which recipe?")
+    pilot.app.screen.query_one("#path").value = "~nobody-of-that-name/preset.json"
+    await pilot.press("enter")
+    await until(pilot, "home folder of nobody here")
 
 
 async def test_a_kohya_preset_is_taken_over_with_its_account(pilot, pictures, shared_data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shlex
 import socket
 from collections.abc import Mapping
@@ -30,8 +31,8 @@ def target_folder(plan: Plan, typed: str) -> Path:
     """Where pictures are to arrive: the folder that is named, else one of lorasmith's own."""
     if plan.pictures.folders:
         return Path(plan.pictures.folders[0].path)
-    if typed.startswith(("/", "~")):
-        return Path(typed).expanduser()
+    if typed.startswith(("/", "~")) and (named := Path(os.path.expanduser(typed))).is_absolute():  # noqa: PTH111
+        return named
     return home() / "pictures" / (plan.output.name or "pictures")
 
 

@@ -56,6 +56,14 @@ def list_place(path: Path) -> Place:
     return Place(path, tuple(sorted(folders, key=order)), tuple(sorted(archives, key=order)), pictures)
 
 
+def nearest_folder(text: str) -> Path:
+    """The folder in which to begin looking: the one that is typed, or the nearest above it that is there."""
+    path = Path(os.path.expanduser(text or "~")).absolute()  # noqa: PTH111 - the ~ of nobody here stays instead of raising
+    while not os.path.isdir(path) and path != path.parent:  # noqa: PTH112 - no error where a folder above is closed
+        path = path.parent
+    return path
+
+
 class Browse(ModalScreen[str | None]):
     """Returns the folder (or .zip) that was taken; `escape` leaves all as it is (None)."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from textual import work
 from textual.app import ComposeResult
@@ -15,15 +14,14 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input
 
-from engine.caption.journal import CaptionError
 from engine.caption.kinds import instruction
 from engine.caption.plan import KNOWN, CaptionPlan, check_captioner, checked, known
 from engine.caption.search import Phrase
 from engine.caption.store import Change, Entry
-from engine.errors import shown
+from engine.errors import LorasmithError, shown
 from tui.steps.captions_book import BULKS, around, planned
 from tui.steps.form import FormField, Line, PathField, Said
-from tui.text import count
+from tui.text import count, typed_path
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
@@ -102,16 +100,16 @@ class Captioner(ModalScreen[CaptionPlan | None]):
             overwrite=self.query_one("#whom", Listing).at == 1,
         )  # fmt: skip
         try:
+            path = typed_path(name)
             check_captioner(name)
             checked(plan)
-        except CaptionError as error:
+        except LorasmithError as error:
             self._say(str(error))
             return
         if not plan.overwrite and not self.without:
             self._say("Every picture has a caption: choose all of them, or escape.")
             return
-        path = Path(name).expanduser()
-        self.dismiss(replace(plan, captioner=str(path.absolute())) if path.is_dir() and not known(name) else plan)
+        self.dismiss(replace(plan, captioner=str(path)) if not known(name) and path.is_dir() else plan)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class BulkEdit(ModalScreen[BulkAnswer]):
     DEFAULT_CSS = _WINDOW.replace("NAME", "BulkEdit") + """
     BulkEdit > Vertical { height: 100%; max-height: 40; }
     BulkEdit #kinds { height: 5; }
-    BulkEdit #counted { height: 1; margin-top: 1; }
+    BulkEdit #counted { height: 2; margin-top: 1; }
     BulkEdit #keys { height: 1; }
     """
 

@@ -24,7 +24,7 @@ from engine.plan_fields import FIELDS
 from engine.runs.folder import RunFolder
 from tui.commands.train import run_name
 from tui.draft import Draft
-from tui.steps.browse import Browse
+from tui.steps.browse import Browse, nearest_folder
 from tui.steps.class_pictures_ways import (
     COUNT,
     FOLDER,
@@ -247,15 +247,11 @@ class ClassPicturesScreen(WizardScreen):
         self._work_out()
 
     def action_browse(self) -> None:
-        start = Path(self._typed or "~").expanduser()
-        while not start.is_dir() and start != start.parent:
-            start = start.parent
-
         def browsed(path: str | None) -> None:
             if path is not None:
                 self.query_one("#folder", Input).value = path
 
-        self.app.push_screen(Browse(start.absolute()), browsed)
+        self.app.push_screen(Browse(nearest_folder(self._typed)), browsed)
 
     def _work_out(self) -> None:
         """Has a thread work out what the chosen way wants, once typing has come to rest."""

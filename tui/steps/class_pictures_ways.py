@@ -104,11 +104,22 @@ def class_folder_trouble(draft: Draft, text: str) -> str:
     return ""
 
 
+def none_usable(draft: Draft) -> str:
+    """That the folders of class pictures hold none that can be used, once they have been looked at; else ""."""
+    outlook, folders = draft.looks.outlook, draft.plan.regularization.folders
+    if not folders or outlook is None or outlook.dataset is None or outlook.plan.regularization.folders != folders:
+        return ""
+    if any(one.role == "class" for one in outlook.dataset.pictures):
+        return ""
+    return f"{shown(folders[0].path)} holds no usable picture: name another folder, or choose another way."
+
+
 def class_missing(draft: Draft) -> str:
     """What the class pictures still want."""
     way = way_of(draft)
     if way == "folder":
-        return class_folder_trouble(draft, draft.typed.get(FOLDER) or own_folder(draft))
+        typed = draft.typed.get(FOLDER) or own_folder(draft)
+        return class_folder_trouble(draft, typed) or none_usable(draft)
     if way == "prior" and not draft.plan.subject.class_prompt.strip():
         return "Prior prediction keeps the class prompt, and there is none: write one in step 4, or choose none."
     if way != "drawn":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.articles import with_article
 from engine.dataset.check import CheckReport
@@ -12,6 +13,7 @@ from engine.plan_checks import check_plan
 from engine.plan_finding import Finding
 from tui.draft import Draft
 from tui.steps import ready, recipe
+from tui.steps.class_pictures_ways import none_usable
 from tui.steps.figures import figures
 from tui.steps.outlook import Outlook
 from tui.steps.table import own_keys, text_in
@@ -87,8 +89,6 @@ def _pictures(draft: Draft, outlook: Outlook | None) -> Iterator[str]:
 
 
 def home_path_of(path: str) -> str:
-    from pathlib import Path
-
     return home_path(Path(path))
 
 
@@ -129,10 +129,13 @@ def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
             if trouble and _begun(shown(trouble)) not in said:
                 lines.append(Told("✗", _begun(shown(trouble)), "bad", step))
     if (report := _report(outlook)) is not None:
-        bad = sum(one.severity == "error" for one in report.problems)
-        if bad:
-            said = f"{count(bad, 'file')} among the pictures cannot be used; the step names each."
-            lines.append(Told("!", said, "warn", "pictures"))
+        classes = [Path(one.path) for one in draft.plan.regularization.folders]
+        bad = [one.path for one in report.problems if one.severity == "error"]
+        of_class = sum(any(path.is_relative_to(one) for one in classes) for path in bad)
+        for number, what, step in ((len(bad) - of_class, "", "pictures"), (of_class, "class ", "class")):
+            if number:
+                said = f"{count(number, 'file')} among the {what}pictures cannot be used; the step names each."
+                lines.append(Told("!", said, "warn", step))
         lines += [Told("!", said, "warn", _of_report(said)) for said in report.warnings]
     order = {"bad": 0, "warn": 1, "muted": 2}
     return sorted(lines, key=lambda line: order[line.ink])
@@ -143,6 +146,7 @@ def _wanted(draft: Draft) -> list[Told]:
     asked = (
         ("subject", ready.subject_missing(draft)),
         ("pictures", ready.pictures_missing(draft)),
+        ("class", none_usable(draft)),
         ("parameters", ready.parameters_missing(draft)),
     )
     return [Told("✗", _begun(shown(said)), "bad", step) for step, said in asked if said]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tui.steps.parameter_table import ParameterTable
 from tui.steps.step import Journey
 from tui.steps.table import own_keys
 from tui.steps.wizard import WizardScreen
-from tui.text import home_path
+from tui.text import home_path, typed_path
 from tui.watch.boards import wrap
 from tui.widgets.board import Board, Row
 from tui.widgets.dialogs import Help
@@ -208,6 +209,7 @@ class ParametersScreen(WizardScreen):
         if path is None:
             return
         try:
+            path = str(typed_path(path))
             if path.lower().endswith(".json"):
                 imported = import_kohya(path)
                 self.change(recipe.with_recipe_of(self.draft, imported.plan))
@@ -226,10 +228,17 @@ class ParametersScreen(WizardScreen):
     def _write(self, text: str | None) -> None:
         if text is None:
             return
-        path = Path(text).expanduser().absolute()
+        try:
+            path = typed_path(text)
+        except LorasmithError as error:
+            self.say(str(error))
+            return
+        if text.endswith("/") or os.path.isdir(path):  # noqa: PTH112 - no error where a folder above is closed
+            self.say(f"{home_path(path)} is a folder: add the name that the recipe is to have.")
+            return
         if path.suffix != ".toml":
             path = path.with_name(path.name + ".toml")
-        if path.exists():
+        if os.path.lexists(path):
             self.say(f"{home_path(path)} exists and is not overwritten: choose another name.")
             return
         try:
@@ -241,7 +250,7 @@ class ParametersScreen(WizardScreen):
             write_atomic(path, write_plan(plan, head=f"A recipe for: {plan.subject.kind}. The wizard opens it with o."))
         except (LorasmithError, OSError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or shown(error)
-            self.say(f"{home_path(path)} cannot be written ({why}): choose another place.")
+            self.say(f"Not written ({why}): choose another place than {home_path(path)}.")
         else:
             self.say(f"Written to {home_path(path)}.")
 

@@ -18,7 +18,7 @@ from tui.draft import FOLDER, Draft
 from tui.steps.ask import AskPath
 from tui.steps.bring import search_for, target_folder, upload
 from tui.steps.bring_screen import Bring
-from tui.steps.browse import Browse
+from tui.steps.browse import Browse, nearest_folder
 from tui.steps.ready import folder_trouble
 from tui.steps.step import Journey
 from tui.steps.wizard import WizardScreen
@@ -116,10 +116,7 @@ class FoldersScreen(WizardScreen):
         self.set_focus(self.query_one("#folder"))
 
     def action_browse(self) -> None:
-        start = Path(self.draft.folder or "~").expanduser()
-        while not start.is_dir() and start != start.parent:
-            start = start.parent
-        self.app.push_screen(Browse(start.absolute()), self._browsed)
+        self.app.push_screen(Browse(nearest_folder(self.draft.folder)), self._browsed)
 
     def _browsed(self, path: str | None) -> None:
         if path is not None:
@@ -156,11 +153,12 @@ class FoldersScreen(WizardScreen):
     def _add(self, text: str | None) -> None:
         if text is None:
             return
-        path = str(Path(text).expanduser().absolute())
-        paths = [one.path for one in self.draft.plan.pictures.folders]
         if trouble := folder_trouble(text):
             self.say(trouble)
-        elif path in paths:
+            return
+        path = str(Path(text).expanduser().absolute())
+        paths = [one.path for one in self.draft.plan.pictures.folders]
+        if path in paths:
             self.say(f"{home_path(Path(path))} is one of the folders already.")
         else:
             self._have(*paths, path)

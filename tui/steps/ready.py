@@ -50,7 +50,7 @@ def base_trouble(model: str) -> str:
         if model.startswith(("/", "~", ".")):
             return f"There is no file or folder {shown(model)}: correct the path (tab completes it)."
         return f"{shown(model)} is no base that is known: give a path, or owner/name as on the hub."
-    except (OSError, ValueError):
+    except (OSError, RuntimeError, ValueError):
         return f"{shown(model)} cannot be a path: correct it."
     return ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual import work
 from textual.app import ComposeResult
@@ -27,7 +26,7 @@ from tui.steps.outlook import base_names
 from tui.steps.ready import OTHER_BASE, base_trouble
 from tui.steps.step import Journey
 from tui.steps.wizard import WizardScreen
-from tui.text import GIB, home_path, size
+from tui.text import GIB, home_path, size, typed_path
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
@@ -284,7 +283,7 @@ class SubjectScreen(WizardScreen):
 def _absolute(named: str) -> str:
     """A typed path as the plan keeps it: the plan's file lies elsewhere."""
     if named.startswith(("/", "~", ".")):
-        return str(Path(named).expanduser().absolute())
+        return str(typed_path(named))
     return named
 
 

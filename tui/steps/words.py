@@ -45,6 +45,7 @@ from tui.steps.words_said import (
     verdict,
 )
 from tui.steps.words_windows import Permission, Permitted, drawing_words
+from tui.text import typed_path
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 from tui.widgets.picture import Gallery
@@ -317,7 +318,7 @@ class WordsScreen(WizardScreen):
         own = self.draft.typed.get(NAMES, "")
         try:
             # Whatever the names: what the plan lacks for a search is said before anything is asked.
-            asked = bank_job(plan, read_names(Path(own) if own else shipped_names()).names)
+            asked = bank_job(plan, read_names(typed_path(own) if own else shipped_names()).names)
         except LorasmithError as error:
             self.say(str(error))
             return

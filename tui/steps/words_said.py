@@ -66,11 +66,12 @@ def verdict(report: WordReport | None) -> list[tuple[str, str]]:
     if report is None:
         return []
     word, means, ink = _JUDGED[report.judgement]
-    said = [(f"{word}: {means}.", ink)]
     # The judgement says the same as the first remark on it.
     told = {"common", "many pieces", "none"}
     remarks = report.remarks[1:] if report.judgement in told and report.remarks else report.remarks
-    return said + [(one.sentence, _INK[one.severity]) for one in remarks]
+    grave = [(one.sentence, _INK[one.severity]) for one in remarks if one.severity != "note"]
+    notes = [(one.sentence, _INK[one.severity]) for one in remarks if one.severity == "note"]
+    return [*grave, (f"{word}: {means}.", ink), *notes]  # what comes last may find no room
 
 
 def drawn_said(result: WordResult) -> list[tuple[str, str]]:

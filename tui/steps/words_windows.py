@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -15,7 +14,7 @@ from engine.errors import LorasmithError
 from engine.lookalike.consent import EXPLANATION, QUESTION, confirmed
 from engine.lookalike.names import NameList, read_names, shipped_names
 from tui.steps.form import FormField, Line, PathField, Said
-from tui.text import count
+from tui.text import count, typed_path
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Permission(ModalScreen[Permitted | None]):
             self.query_one("#yes").focus()
             return
         try:
-            names = read_names(Path(named) if named else shipped_names())
+            names = read_names(typed_path(named) if named else shipped_names())
         except LorasmithError as error:
             self._say(str(error))
             return

@@ -17,12 +17,12 @@ from engine.runs.launch import start_engine
 from tui.screen import HouseScreen
 from tui.telling import unit_of
 from tui.watch.boards import Words
+from tui.watch.reading import SAVING
 from tui.watch.requests import Requests
 from tui.watch.story import Seen
 from tui.widgets.dialogs import Answer, Choice
 
 _REQUESTS = {"save", "sample", "pause", "stop", "start"}
-_DRAWING = {"train", "lab"}  # kinds that save and draw when asked; the others keep all they have done anyway
 _ASKED = {
     "save": "Asked it to save; it does so at the end of the {unit} it is in.",
     "sample": "Asked for sample pictures; it draws them after the {unit} it is in.",
@@ -70,7 +70,7 @@ class AskingScreen(HouseScreen):
         status, alive = self.seen.summary.status, self.seen.summary.alive
         if action == "start":
             return not alive and status != "finished"
-        if not alive or (action in {"save", "sample"} and self.seen.summary.kind not in _DRAWING):
+        if not alive or (action in {"save", "sample"} and self.seen.summary.kind not in SAVING):
             return False
         if action == "pause" and self.requests.since("resume"):
             return None
@@ -99,12 +99,15 @@ class AskingScreen(HouseScreen):
     @work
     async def action_stop(self) -> None:
         """Asks how: nothing is lost by stopping after saving, and up to the last state by stopping at once."""
+        saves = self.folder.kind in SAVING
         answer = await self.app.push_screen_wait(
             Choice(
                 f"Stop {shown(self.folder.name)}? It can be resumed later.",
                 [
-                    Answer("s", "save, then stop", "nothing is lost", "save"),
-                    Answer("o", "stop at once", "what came after the last saved state is lost", "now"),
+                    Answer("s", "save, then stop", "nothing is lost", "save") if saves else
+                    Answer("s", "stop", "after what it has in hand; nothing is lost", "save"),
+                    Answer("o", "stop at once", "what came after the last saved state is lost", "now") if saves else
+                    Answer("o", "stop at once", "what it has in hand is done again; the rest is kept", "now"),
                     Answer("b", "back", "it goes on", None),
                 ],
             )

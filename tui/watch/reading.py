@@ -8,6 +8,9 @@ from tui.commands.status import has_state
 from tui.text import count, duration
 from tui.watch.story import Seen
 
+SAVING = {"train", "lab"}
+"""The kinds of run that save a state and draw when asked; the others keep each thing they have done anyway."""
+
 
 def how_to_read(seen: Seen) -> str:
     """One or two sentences on what the chart (or the list of stages) tells."""
@@ -40,8 +43,13 @@ def why(folder: RunFolder, seen: Seen) -> str:
     lines = [f"why: {shown(summary.reason or 'not said').rstrip('.')}."]
     if summary.hint and summary.status == "failed":
         lines.append(shown(summary.hint))
-    lines += [f"log: {line[:300]}" for line in summary.log_tail[-3:]]
+    lines += [f"log: {line[:300]}" for line in summary.log_tail[-3:] if not _said_already(line, summary.reason)]
     return "\n".join(lines)
+
+
+def _said_already(line: str, reason: str | None) -> bool:
+    """Whether a line of the log is part of a traceback, or only repeats the reason."""
+    return line.startswith(("  ", "Traceback (")) or bool(reason and shown(reason).rstrip(".") in line)
 
 
 def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
@@ -69,6 +77,8 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
 
 
 def _again(folder: RunFolder) -> str:
+    if folder.kind not in SAVING:
+        return "r goes on with what is left; what is done is kept."
     return "r goes on from the last saved state." if has_state(folder) else "r starts it again from the beginning."
 
 
