@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.base.chosen import open_chosen
 from engine.compare.again import MEASURED
 from engine.compare.board import Board
 from engine.compare.dose import draw_doses, findings, verdict
@@ -20,7 +21,7 @@ from engine.compare.grid import Grid, Shot, cost, grid_of
 from engine.compare.judging import Stages, stages_of
 from engine.compare.measuring import Measuring
 from engine.compare.page import write_page
-from engine.compare.painter import Painter, Undrawable, Wear, opened_base
+from engine.compare.painter import Painter, Undrawable, Wear
 from engine.compare.photographs import place_photographs
 from engine.compare.presignal import weighed_rows
 from engine.compare.reader import reader_opener, readers_of
@@ -167,7 +168,7 @@ def prepared(job: Job, asked: CompareJob) -> Work:
     folder = job.folder.compare
     folder.mkdir(parents=True, exist_ok=True)
     source = open_source(asked)
-    base = opened_base(job, source.base)
+    base = open_chosen(source.base, job)
     own = own_prompts(job.folder)
     grid = grid_of(
         asked, source, native=base.native_resolution, step=base.bucket_step, own_set=str(own) if own.is_file() else ""

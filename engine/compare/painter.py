@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 
-from engine.base.load import Base, open_base
-from engine.base.threads import use_threads
+from engine.base.load import Base
 from engine.compare.grid import Shot
 from engine.draw.artist import (
     draw_orders,
@@ -31,7 +30,6 @@ from engine.draw.sampling import Prompt, save_png
 from engine.draw.store import DrawingStore, model_id
 from engine.errors import BaseModelError, LorasmithError, shown
 from engine.lora.file import LoraFile, load_lora
-from engine.plan import BaseChoice
 from engine.runs.job import Job, Stopped
 
 _BYTES_A_PIXEL = 1.6  # of a PNG of a drawn photograph
@@ -286,29 +284,6 @@ class Painter:
                 f"{len(missing):,} pictures take about {wanted / 1e9:.1f} GB in {shown(self.folder)}, and "
                 f"{free / 1e9:.1f} GB are free: make room there, then resume."
             )
-
-
-def opened_base(job: Job, choice: BaseChoice) -> Base:
-    """The base of a comparison without its weights, its hash worked out."""
-
-    def progress(stage: str) -> Callable[[int, int], None]:
-        def report(done: int, total: int) -> None:
-            job.stage(stage, done, total)
-            if job.stop_asked():
-                raise Stopped
-
-        return report
-
-    job.stage("opening the base model")
-    base = open_base(
-        choice.model, vae=choice.vae or None,
-        prediction_type=None if choice.prediction == "auto" else choice.prediction,
-        zero_terminal_snr=None if choice.zero_terminal_snr == "auto" else bool(choice.zero_terminal_snr),
-        report=progress("downloading the base model"),
-    )  # fmt: skip
-    base.compute_hash(progress("reading the base model"))
-    use_threads(base.known.size_bytes)
-    return base
 
 
 def _pixels(path: Path) -> Any:

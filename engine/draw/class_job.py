@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from engine.base.load import Base, open_base
-from engine.base.threads import use_threads
+from engine.base.chosen import open_chosen
+from engine.base.load import Base
 from engine.draw.artist import (
     draw_orders,
     drawing_device,
@@ -32,7 +31,6 @@ from engine.draw.sheet import contact_sheet
 from engine.draw.store import DrawingStore, model_id
 from engine.errors import LorasmithError, shown
 from engine.files import write_atomic
-from engine.plan import BaseChoice
 from engine.runs.job import Job, Stopped
 
 _FIRST_LOOK = 12  # pictures after which the first contact sheet shows whether the prompts are any good
@@ -57,7 +55,7 @@ def run(job: Job) -> None:
 
 def draw_class_pictures(job: Job, settings: ClassJob) -> None:
     """Takes from the store what is there and draws the rest."""
-    base = _opened(job, settings.base)
+    base = open_chosen(settings.base, job)
     for order in settings.orders:
         checked_size(order.size, base)
     device = drawing_device()
@@ -71,19 +69,6 @@ def draw_class_pictures(job: Job, settings: ClassJob) -> None:
     if missing:
         _draw(job, base, device, dtype, missing, drawn)
     drawn.look()
-
-
-def _opened(job: Job, choice: BaseChoice) -> Base:
-    job.stage("opening the base model")
-    base = open_base(
-        choice.model, vae=choice.vae or None,
-        prediction_type=None if choice.prediction == "auto" else choice.prediction,
-        zero_terminal_snr=None if choice.zero_terminal_snr == "auto" else bool(choice.zero_terminal_snr),
-        report=_progress(job, "downloading the base model"),
-    )  # fmt: skip
-    base.compute_hash(_progress(job, "reading the base model"))
-    use_threads(base.known.size_bytes)
-    return base
 
 
 def _draw(
@@ -188,11 +173,3 @@ def _check_space(store: DrawingStore, missing: list[Order]) -> None:
             "--count, or set LORASMITH_HOME to another disk."
         )
 
-
-def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        job.stage(stage, done, total)
-        if job.stop_asked():
-            raise Stopped
-
-    return report

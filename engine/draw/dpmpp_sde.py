@@ -35,10 +35,10 @@ class DpmppSdeScheduler(HeunDiscreteScheduler):
         """The next sample; asked twice a step, for the midpoint first."""
         if self.step_index is None:
             self._init_step_index(timestep)
-        index = self.step_index
+        index: int = self._step_index  # type: ignore[assignment]
         level = float(self.sigmas[index])
         picture = self._picture(model_output, sample, level)
-        self._step_index += 1
+        self._step_index = index + 1
         if not float(self.sigmas[index + 1]):
             return (picture,)
         fresh = randn_tensor(sample.shape, generator=generator, device=sample.device, dtype=sample.dtype)

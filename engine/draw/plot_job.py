@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,8 @@ from typing import Any
 import numpy
 import torch
 
-from engine.base.load import Base, open_base
-from engine.base.threads import use_threads
+from engine.base.chosen import open_chosen
+from engine.base.load import Base
 from engine.draw.artist import (
     draw_orders,
     drawing_device,
@@ -53,7 +53,6 @@ from engine.files import atomic_path, write_atomic
 from engine.lora.file import load_lora
 from engine.lora.keys import part_of
 from engine.lora.weights import open_weights
-from engine.plan import BaseChoice
 from engine.runs.job import Job, Stopped
 
 _LOOK_SECONDS = 60.0  # between two views of the grid as it fills
@@ -66,7 +65,7 @@ _QUIET = 20.0  # seconds without a cell after which the record says that it goes
 def run(job: Job) -> None:
     """Draws the plot of the run's job.toml; raises Stopped where asked to, LorasmithError where nothing comes of it."""
     plot = read_plot(job.folder.job)
-    base = _opened(job, plot.base)
+    base = open_chosen(plot.base, job)
     device = drawing_device()
     dtype = drawing_dtype(device, base)
     kept = _Cells(job, plot, DrawingStore(model_id(base, dtype)), base)
@@ -77,19 +76,6 @@ def run(job: Job) -> None:
     if wanted:
         _Painter(job, plot, base, kept, device, dtype).paint(wanted)
     _finish(job, plot, base, kept)
-
-
-def _opened(job: Job, choice: BaseChoice) -> Base:
-    job.stage("opening the base model")
-    base = open_base(
-        choice.model, vae=choice.vae or None,
-        prediction_type=None if choice.prediction == "auto" else choice.prediction,
-        zero_terminal_snr=None if choice.zero_terminal_snr == "auto" else bool(choice.zero_terminal_snr),
-        report=_progress(job, "downloading the base model"),
-    )  # fmt: skip
-    base.compute_hash(_progress(job, "reading the base model"))
-    use_threads(base.known.size_bytes)
-    return base
 
 
 Model = tuple[str, float]  # a checkpoint's name and its weight; (BASE, 0.0) is the untouched base
@@ -380,11 +366,3 @@ def _check_space(job: Job, plot: Plot, kept: _Cells) -> None:
             "free: make room, name fewer values, or set LORASMITH_HOME to another disk."
         )
 
-
-def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        job.stage(stage, done, total)
-        if job.stop_asked():
-            raise Stopped
-
-    return report

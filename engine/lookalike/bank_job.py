@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from engine.base.chosen import open_chosen
 from engine.base.load import Base
 from engine.errors import LorasmithError, shown
 from engine.lookalike.bank import Bank, shots
 from engine.lookalike.consent import require_permission
 from engine.lookalike.match import LEAST_OF_CLASS, USEFUL_PERCENTILE, Nearness, Ranking, rank, shortlist
 from engine.lookalike.names import made_up_names
-from engine.lookalike.painter import draw_missing, look, opened_base, recipe_of
+from engine.lookalike.painter import draw_missing, look, recipe_of
 from engine.lookalike.readers import Reader, face_reader, no_face_sentence, picture_reader
 from engine.lookalike.results import Match, MatchResult, write_result
 from engine.lookalike.settings import LookalikeJob, read_job
@@ -48,7 +49,7 @@ def run(job: Job) -> None:
     seen = read_subject(job, reader, pictures)
     if not seen:
         raise no_face_sentence(len(pictures))
-    base = opened_base(spec.base)
+    base = open_chosen(spec.base, job)
     bank = Bank(recipe_of(spec, base))
     bank.open(base.name)
     ranking = _ranked(job, spec, bank, reader, base, seen)

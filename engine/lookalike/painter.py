@@ -10,8 +10,7 @@ from contextlib import suppress
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from engine.base.load import Base, open_base
-from engine.base.threads import use_threads
+from engine.base.load import Base
 from engine.draw.artist import draw_orders, drawing_device, drawing_dtype, encode_orders, placed_on, usual_batch
 from engine.draw.order import Order
 from engine.draw.store import model_id
@@ -19,7 +18,6 @@ from engine.errors import LorasmithError, shown
 from engine.lookalike.bank import Bank, Recipe
 from engine.lookalike.readers import Reader
 from engine.lookalike.settings import LookalikeJob
-from engine.plan import BaseChoice
 from engine.runs.job import Job, Stopped
 
 _TELL_SECONDS = 1.0
@@ -30,18 +28,6 @@ TEMPLATES: dict[bool, tuple[str, str]] = {
     True: ("photo of {}", "portrait photo of {}, outdoors"),
     False: ("photo of {}", "a {}"),
 }
-
-
-def opened_base(choice: BaseChoice) -> Base:
-    """The base as the plan names it, its CPU threads set; nothing is loaded yet."""
-    base = open_base(
-        choice.model,
-        vae=choice.vae or None,
-        prediction_type=None if choice.prediction == "auto" else choice.prediction,
-        zero_terminal_snr=None if choice.zero_terminal_snr == "auto" else choice.zero_terminal_snr,
-    )
-    use_threads(base.known.size_bytes)
-    return base
 
 
 def recipe_of(spec: LookalikeJob, base: Base) -> Recipe:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 
+from engine.base.chosen import open_chosen
 from engine.base.load import Base
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
 from engine.lookalike.bank import Bank, shots
 from engine.lookalike.consistency import Consistency, Vectors, centroid, least_kinship, weigh
 from engine.lookalike.names import made_up_words
-from engine.lookalike.painter import draw_missing, look, opened_base, recipe_of
+from engine.lookalike.painter import draw_missing, look, recipe_of
 from engine.lookalike.readers import Reader, face_reader, picture_reader
 from engine.lookalike.results import Figures, Verdict, WordResult, write_result
 from engine.lookalike.settings import LookalikeJob, read_job
@@ -33,7 +34,7 @@ def run(job: Job) -> None:
     if not spec.words:
         raise LorasmithError("This words run names no word: make it again with `lorasmith words PLAN --draw`.")
     word = spec.words[0]
-    base = opened_base(spec.base)
+    base = open_chosen(spec.base, job)
     vocabulary = vocabularies(spec.base.model)[0]
     made_up = made_up_words(vocabulary, vocabulary.count(word), spec.made_up)
     made_up = [one for one in made_up if one != word]

@@ -102,6 +102,16 @@ class Job:
             self._stage_told = now
             self.event("stage", name=name, done=done, total=total)
 
+    def progress(self, stage: str) -> Callable[[int, int], None]:
+        """A `report(done, total)` for long work: tells the stage's count, and raises Stopped where a stop is asked."""
+
+        def report(done: int, total: int) -> None:
+            self.stage(stage, done, total)
+            if self.stop_asked():
+                raise Stopped
+
+        return report
+
     def poll(self) -> Wanted:
         """What is wanted now; call it between steps (it looks at the disk at most five times a second).
 

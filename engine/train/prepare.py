@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from engine.base.load import Base, open_base
-from engine.base.threads import use_threads
+from engine.base.chosen import open_chosen
+from engine.base.load import Base
 from engine.dataset.arrange import Arrangement, arrange
 from engine.dataset.class_text import holds_trigger
 from engine.dataset.scan import Dataset, Folder, Problem, scan
@@ -18,7 +17,7 @@ from engine.errors import DatasetError, PlanError, shown
 from engine.lora.attach import attach
 from engine.plan import Plan
 from engine.plan_checks import check_plan
-from engine.runs.job import Job, Stopped
+from engine.runs.job import Job
 from engine.train.batches import Batches
 from engine.train.cache import Cache, LatentKey, cache_latents, cache_texts, latent_key, text_name
 from engine.train.examples import Example, Examples, build_examples
@@ -94,11 +93,7 @@ def prepare(job: Job, plan: Plan, accelerator: Any) -> Prepared:
 
 def _open(job: Job, plan: Plan, device: torch.device) -> tuple[Base, Resolved]:
     """The base without its weights, and the plan's open values settled by it; refuses a plan that cannot be run."""
-    job.stage("opening the base model")
-    base = open_base(
-        plan.base.model, vae=plan.base.vae or None, **_stated(plan), report=_progress(job, "downloading the base model")
-    )
-    base.compute_hash(_progress(job, "reading the base model"))
+    base = open_chosen(plan.base, job)
     for finding in check_plan(plan, native_resolution=base.native_resolution):
         if finding.severity == "error":
             raise PlanError(finding.sentence)
@@ -117,7 +112,6 @@ def _open(job: Job, plan: Plan, device: torch.device) -> tuple[Base, Resolved]:
     )  # fmt: skip
     for note in resolved.notes:
         job.warn(note)
-    use_threads(base.known.size_bytes)
     return base, resolved
 
 
@@ -132,26 +126,6 @@ def _examples(job: Job, plan: Plan, resolved: Resolved) -> tuple[Arrangement, Ex
     return arranged, examples
 
 
-def _progress(job: Job, stage: str) -> Callable[[int, int], None]:
-    """Tells a stage's count, and ends the run there when it was asked to stop: what is cached stays cached."""
-
-    def report(done: int, total: int) -> None:
-        job.stage(stage, done, total)
-        if job.stop_asked():
-            raise Stopped
-
-    return report
-
-
-def _stated(plan: Plan) -> dict[str, Any]:
-    """What the plan says of the base's prediction, where it does not leave it to the base."""
-    choice = plan.base
-    return {
-        "prediction_type": None if choice.prediction == "auto" else choice.prediction,
-        "zero_terminal_snr": None if choice.zero_terminal_snr == "auto" else choice.zero_terminal_snr,
-    }
-
-
 def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
     folders = [
         Folder(Path(f.path), None if f.repeats == "auto" else int(f.repeats), "train")
@@ -160,7 +134,7 @@ def _scan(job: Job, plan: Plan, resolved: Resolved) -> Dataset:
     return scan(
         folders,
         resolved.captions,
-        report=_progress(job, "reading the pictures"),
+        report=job.progress("reading the pictures"),
         unpack_to=job.folder.cache / "unpacked",
         leave_out=plan.pictures.leave_out,
     )
@@ -213,7 +187,7 @@ def _cache_all_texts(job, plan, base, resolved, cache, met, tokenizers, encoders
     job.stage("loading the text encoders")
     encoders = base.load_text_encoders(resolved.base_dtype, device)
     cache_texts(cache, texts, tokenizers, encoders, plan.captions.max_tokens, encoders_id,
-                _progress(job, "encoding captions"))  # fmt: skip
+                job.progress("encoding captions"))  # fmt: skip
     if sampler is not None:
         sampler.encode(tokenizers, encoders)
     del encoders
@@ -230,7 +204,7 @@ def _cache_all_latents(job, plan, base, cache, met, vae_id, device) -> None:
         return
     job.stage("loading the VAE")
     vae = base.load_vae(torch.float32, device)
-    cache_latents(cache, keys, vae, device, _progress(job, "encoding pictures"))
+    cache_latents(cache, keys, vae, device, job.progress("encoding pictures"))
 
 
 def _groups(resolved: Resolved, adapter: Any) -> list[RateGroup]:
