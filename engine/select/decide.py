@@ -147,7 +147,8 @@ def choose(
     alive = [p for p in points if "broken" not in gates.get(p, ())]
     return Decision(
         choice=first, best=points[best],
-        sureness="clear" if likely >= rules.clear else "leaning" if likely >= rules.leaning else "too close",
+        # Two that draw the same pictures have exactly half each: that leans to neither.
+        sureness="clear" if likely >= rules.clear else "leaning" if likely > rules.leaning else "too close",
         equals=tuple(point for point, ok in zip(points, equal, strict=True) if ok),
         ruled_out={point: found for point, found in gates.items() if point in points and point not in eligible},
         relaxed=relaxed, front=_front(all_points, fidelity, flexibility, gates),

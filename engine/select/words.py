@@ -98,7 +98,9 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     pictures = telling.pictures(choice, telling.scores.evidence.likeness, LIKENESS, highest=True)
     cast = "vote is" if decision.votes == 1 else f"{decision.votes} votes are"
     votes = f" Your {cast} counted in." if decision.votes else ""
-    if decision.sureness == "too close":
+    if "undertrained" in decision.relaxed:
+        text = f"No epoch has learnt your subject; {telling.name(choice)} comes nearest to it ({figures}).{votes}"
+    elif decision.sureness == "too close":
         rivals = telling.several(decision.equals) if len(decision.equals) > 1 else "the epochs"
         text = (
             f"Too close to call between {rivals}: "
@@ -228,7 +230,7 @@ def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
         ))  # fmt: skip
     if "undertrained" in decision.relaxed:
         found.append(Sentence(
-            "No epoch has learnt your subject: train longer, or check that the captions do not describe it away.",
+            "Train longer, or check that the captions do not describe the subject away.",
             telling.pictures(decision.choice, evidence.likeness, LIKENESS, highest=True),
         ))  # fmt: skip
     return found

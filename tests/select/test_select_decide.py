@@ -56,7 +56,9 @@ def test_one_file_under_two_names_is_a_tie():
     judged = decision.judged
     assert judged.of(Point(4)) == judged.of(Point(5))
     assert judged.chance_of(Point(4)) == pytest.approx(judged.chance_of(Point(5)))
-    assert decision.sureness != "clear"
+    assert decision.sureness == "too close"
+    alone = decide(evaluate(_twin(grid_of({Point(4): CURVE[Point(4)]}), Point(4), Point(5)), "person"))
+    assert alone.chance == 0.5 and alone.sureness == "too close", "half each leans to neither"
 
 
 def test_shuffled_labels_are_too_close():

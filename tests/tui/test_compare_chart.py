@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,4 +94,8 @@ def test_the_headline_says_how_sure_it_is():
     assert headline(compared({1: (20, 95), 4: (60, 80)}, 4))[0] == (
         "Take epoch 4: clearly the best (chance of being best 90 %)"
     )
+    never = compared({1: (2, 99), 4: (9, 97)}, 4)
+    told = replace(never.decision, relaxed=("undertrained",))
+    never = Compared(Path("/x"), replace(never.report, dial=(Lean(1.0, told),)))
+    assert headline(never)[0] == "None has learnt your subject; epoch 4 comes nearest to it"
     assert [per_cent(share) for share in (0.999, 0.5, 0.001)] == ["over 99 %", "50 %", "under 1 %"]

@@ -153,6 +153,8 @@ def headline(seen: Compared) -> tuple[str, str]:
         measured = {row.checkpoint for row in report.points} - {0}
         if report.state != "done" and len(measured) == 1 and len(report.checkpoints) > 1:
             return f"So far only {seen.name(said.choice)} is measured", "muted"
+        if "undertrained" in said.relaxed:
+            return f"None has learnt your subject; {seen.name(said.choice)} comes nearest to it", "warn"
         begin = "Take" if report.state == "done" else "So far"
         return f"{begin} {seen.name(seen.weight or said.choice)}{sure.get(said.sureness, '')}{chance}", "good"
     if said.reason:
