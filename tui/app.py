@@ -27,7 +27,7 @@ from engine.runs.folder import RunFolder, list_runs
 from engine.runs.lock import lock_holder
 from tui.key_order import KeyOrder
 from tui.screen import HouseScreen
-from tui.widgets.dialogs import Help
+from tui.widgets.dialogs import Answer, Choice, Help
 
 if TYPE_CHECKING:
     from tui.steps.step import Journey
@@ -199,7 +199,17 @@ class LorasmithApp(App[None]):
         return "enter" if self.ascii_only and shown == "⏎" else shown
 
     def action_leave(self) -> None:
-        self.exit()
+        screen = self.screen
+        if not isinstance(screen, HouseScreen) or not (trouble := screen.unsaved()):
+            self.exit()
+            return
+        self.push_screen(
+            Choice(f"{trouble[:1].upper()}{trouble[1:]}", [
+                Answer("s", "stay", "it is saved by itself as soon as that can be done", None),
+                Answer("l", "leave all the same", "what was typed since it was saved is lost", "leave"),
+            ]),
+            lambda answer: self.exit() if answer == "leave" else None,
+        )  # fmt: skip
 
     def action_help(self) -> None:
         screen = self.screen

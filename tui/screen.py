@@ -81,6 +81,10 @@ class HouseScreen(Screen[None]):
         """What can be done here, for the list of everything: its name, what it does, the doing."""
         return ()
 
+    def unsaved(self) -> str:
+        """Why what was typed here cannot be saved, asked once more before leaving; "" where nothing is lost."""
+        return ""
+
     def key_label(self, action: str) -> str | None:
         """What the foot calls an action now; None = as it is bound."""
         return None

@@ -16,7 +16,7 @@ from engine.draw.class_settings import KIND, class_setup, job_text, pictures_of
 from engine.runs.folder import create_run, list_runs
 from tui.draft import Draft
 from tui.steps.class_pictures import ClassPicturesScreen
-from tui.steps.class_pictures_ways import class_missing, way_of, with_way
+from tui.steps.class_pictures_ways import class_missing, way_of, with_folder, with_way
 from tui.steps.outlook import look
 from tui.steps.overview import blocking, warnings
 from tui.steps.step import Step
@@ -143,6 +143,15 @@ async def test_a_folder_without_a_usable_picture_is_said_here_and_in_the_review(
         painted_folder(empty / "cats", 4, first=9)
         named.looks.outlook = look(named, named.looks.outlook, None, lambda done, total: None, again=True)
         assert class_missing(named) == ""
+
+
+async def test_a_folder_that_may_not_be_read_is_said_and_stays_out_of_the_plan(draft, tmp_path, monkeypatch):
+    others = painted_folder(tmp_path / "others", 4, first=9)
+    # Root, as whom tests may run, may read everything.
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path) != others)
+    closed = with_folder(draft, str(others))
+    assert "cannot be read: give this user the right" in class_missing(closed)
+    assert closed.plan.regularization.folders == ()
 
 
 async def test_a_home_folder_of_nobody_is_said_and_the_search_begins_above_it(draft):

@@ -356,6 +356,12 @@ def test_the_review_says_the_whole_plan_and_what_is_against_it(draft):
     assert any(line.step == "pictures" and "cannot be used" in line.said for line in lines)
 
 
+def test_a_disk_that_will_not_hold_it_is_said(draft):
+    outlook = replace(looked(draft).looks.outlook, free_disk=1000)
+    (said,) = [line.said for line in warnings(draft, outlook) if "make room" in line.said]
+    assert "has 1.0 kB free" in said and blocking(warnings(draft, outlook)) == ""
+
+
 def test_what_a_step_wants_blocks_the_start_in_the_steps_own_words(draft):
     lines = warnings(replace(draft, plan=Plan()), None)
     assert blocking(lines) == "Give the project a name: the LoRA's files are called so."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -191,6 +192,36 @@ async def test_a_terminal_that_dies_has_saved_what_was_typed(pilot):
     await until(pilot, "▸Subject")
     await pilot.press(*"plush bear")
     await holds(pilot, lambda: [found.name for found in list_drafts()] == ["plush bear"], "the draft on the disk")
+
+
+async def test_on_a_full_disk_leaving_asks_and_what_was_typed_is_saved_once_there_is_room(pilot, monkeypatch):
+    def full(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    await pilot.press("n")
+    await until(pilot, "▸Subject")
+    with monkeypatch.context() as disk:
+        disk.setattr("tui.draft.write_atomic", full)
+        await pilot.press(*"bear")
+        await until(pilot, "the draft cannot be saved in", "No space left on device")
+        await pilot.press("ctrl+c")
+        await until(pilot, "The draft cannot be saved in", "leave all the same", "is lost")
+        await pilot.press("s")
+        assert list_drafts() == []
+    await pilot.press("ctrl+c")  # it is tried again, and there is nothing to ask any more
+    assert [found.name for found in list_drafts()] == ["bear"]
+
+
+async def test_what_could_not_be_saved_is_saved_without_a_further_key(pilot, monkeypatch):
+    monkeypatch.setattr("tui.steps.wizard._SAVE_AGAIN_SECONDS", 0.05)
+    await pilot.press("n")
+    await until(pilot, "▸Subject")
+    with monkeypatch.context() as disk:
+        disk.setattr("tui.draft.write_atomic", lambda path, text: (_ for _ in ()).throw(OSError(28, "full")))
+        await pilot.press(*"bear")
+        await until(pilot, "the draft cannot be saved in")
+    await holds(pilot, lambda: [found.name for found in list_drafts()] == ["bear"], "the draft on the disk")
+    await holds(pilot, lambda: "cannot be saved" not in text_of(pilot), "no word of it any more")
 
 
 # Slips at each step.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,8 @@ def class_folder_trouble(draft: Draft, text: str) -> str:
         return f"{shown(text)} cannot be looked at: choose another folder."
     if not there:
         return f"There is no folder or .zip {shown(text)}: correct the path (tab completes it)."
+    if not os.access(path, os.R_OK | os.X_OK if os.path.isdir(path) else os.R_OK):  # noqa: PTH112
+        return f"{shown(text)} cannot be read: give this user the right to read it, or choose another folder."
     if any(Path(one.path).expanduser().absolute() == path for one in draft.plan.pictures.folders):
         return "These are the subject's own pictures: class pictures must be of others."
     return ""

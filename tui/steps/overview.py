@@ -17,7 +17,7 @@ from tui.steps.class_pictures_ways import none_usable
 from tui.steps.figures import figures
 from tui.steps.outlook import Outlook
 from tui.steps.table import own_keys, text_in
-from tui.text import count, home_path
+from tui.text import count, home_path, size
 
 _INK = {"error": "bad", "warning": "warn", "note": "muted"}
 _MARK = {"error": "✗", "warning": "!", "note": "·"}
@@ -137,8 +137,21 @@ def warnings(draft: Draft, outlook: Outlook | None) -> list[Told]:
                 said = f"{count(number, 'file')} among the {what}pictures cannot be used; the step names each."
                 lines.append(Told("!", said, "warn", step))
         lines += [Told("!", said, "warn", _of_report(said)) for said in report.warnings]
+    if full := _disk_full(outlook):
+        lines.append(Told("!", full, "warn", "parameters"))
     order = {"bad": 0, "warn": 1, "muted": 2}
     return sorted(lines, key=lambda line: order[line.ink])
+
+
+def _disk_full(outlook: Outlook | None) -> str:
+    """That the disk will not hold what the training writes."""
+    disk = outlook.estimate.disk if outlook is not None and outlook.estimate is not None else None
+    if outlook is None or disk is None or outlook.free_disk is None or disk.total <= outlook.free_disk:
+        return ""
+    return (
+        f"It writes {size(disk.total)}, and the disk has {size(outlook.free_disk)} free: make room, or save less often "
+        "(save_every_epochs)."
+    )
 
 
 def _wanted(draft: Draft) -> list[Told]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _LOOK_SECONDS = 0.15  # of quiet before a change is worked out
 _COUNT_SECONDS = 0.25
+_SAVE_AGAIN_SECONDS = 3.0
 
 
 class Cancelled(Exception):
@@ -173,15 +174,22 @@ class WizardScreen(StepScreen[Draft]):
 
     def _save(self) -> None:
         keeper = self.way.keeper
-        if self._to_save is not None:
-            self.house.drafted = self.draft.name
-        before = keeper.trouble
+        before, pending = keeper.trouble, self._to_save is not None
         super()._save()
+        if pending:
+            self.house.drafted = "" if keeper.trouble else self.draft.name
+        if keeper.trouble and self.is_mounted and self._running:
+            self._to_save = self.set_timer(_SAVE_AGAIN_SECONDS, self._save)  # room may be made without a further key
         if keeper.notice:
             self.said, keeper.notice = keeper.notice, ""
             before = "another"
         if keeper.trouble != before and self.is_mounted and self._running:
             self._tell()
+
+    def unsaved(self) -> str:
+        if self.way.keeper.trouble:
+            self._save()
+        return self.way.keeper.trouble
 
     # Looking.
 
