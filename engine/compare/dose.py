@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 STAGE = "the same LoRA at weights 0 to 2"
 BARE = "bare"  # the folder of the pictures that the base drew of the very same texts, with no LoRA near it
 _RISE = 3.0  # points that fidelity may fall between two weights up to 1 by luck
+_LOWER = 1.0  # points by which flexibility must be lower at weight 2: less is no difference that is shown
 _SPENT = 50.0  # flexibility below which a checkpoint is overtrained at weight 1 already
 
 
@@ -87,7 +88,7 @@ def _figures(rows: dict[float, PointRow]) -> list[Finding]:
     if one is None or two is None or one.flexibility is None or two.flexibility is None:
         found.append(Finding("Flexibility could not be measured at weights 1 and 2.", None))
     else:
-        lower = two.flexibility < one.flexibility
+        lower = one.flexibility - two.flexibility >= _LOWER
         spent = "; at weight 1 little of it is left to lose: try an earlier checkpoint" if not lower and (
             one.flexibility < _SPENT) else ""  # fmt: skip
         said = f"Flexibility is {two.flexibility:.0f} at weight 2 and {one.flexibility:.0f} at weight 1{spent}."

@@ -116,9 +116,7 @@ def choose_readers(
     where nothing may be fetched, and a download that fails.
     """
     named = _named(given, fetch, report)
-    absent = next((source for source in named.values() if not source.here), None)
-    if absent is not None:
-        raise LorasmithError(f"{offer(absent)} Let it be fetched, or name a folder that holds it.")
+    _check_here(named)
     found: dict[Reading, ModelSource | None] = {}
     if demo:
         # SSCD takes true drawings of one emoji on other grounds for copies (0.76, where its mark is 0.75): not here.
@@ -137,6 +135,19 @@ def choose_readers(
         source for name, reading in offers.items() if not (source := find_model(name, READINGS[reading])).here
     )
     return _readers(kind, found, notes, offered)
+
+
+def check_readers(given: Sequence[str], *, fetch: bool = False) -> None:
+    """LorasmithError for what `choose_readers` would refuse of these names; nothing is downloaded or loaded."""
+    named = _named(given, False, None)
+    if not fetch:
+        _check_here(named)
+
+
+def _check_here(named: Mapping[Reading, ModelSource]) -> None:
+    absent = next((source for source in named.values() if not source.here), None)
+    if absent is not None:
+        raise LorasmithError(f"{offer(absent)} Let it be fetched, or name a folder that holds it.")
 
 
 def offer(source: ModelSource) -> str:

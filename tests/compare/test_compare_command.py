@@ -91,6 +91,15 @@ def test_a_comparison_is_found_by_the_training_and_goes_on_where_it_stopped(no_e
     assert "10 checkpoints and the untouched base:" in said(capsys)
 
 
+def test_a_reader_that_is_none_is_refused_before_the_job_keeps_it(no_engine, capsys):
+    made = comparison.finished()
+    before = made.run.job.read_text()
+    assert main(["compare", "fox", "--readers", "nothing"]) == 1
+    assert "no known name" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", "fox", "--readers", "colour=demo"]) == 1
+    assert made.run.job.read_text() == before and not no_engine
+
+
 def test_other_options_change_the_job_and_prompts_with_a_mistake_are_refused(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", "fox", "--thorough", "--steps", "20"]) == 0

@@ -312,3 +312,6 @@ def test_the_self_test_finds_weight_0_to_be_the_base(job):
     bare = run.compare / "pictures" / "bare" / "context-1-1.png"
     Image.fromarray(255 - np.asarray(Image.open(bare))).save(bare)
     assert findings(report, run.compare)[0].passed is False
+    for at_two, lower in ((88.0, True), (99.6, False), (100.0, False)):
+        points = tuple(replace(row, flexibility=at_two if row.weight == 2 else 100.0) for row in report.points)
+        assert findings(replace(report, points=points), run.compare)[-1].passed is lower

@@ -149,6 +149,9 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
         if getattr(asked, key):
             changes[key] = getattr(asked, key)
     if asked.readers:
+        from engine.select.readers import check_readers
+
+        check_readers(asked.readers, fetch=asked.fetch)  # a job would keep a name that is none
         changes["readers"] = tuple(asked.readers)
     if asked.fetch:
         changes["fetch"] = True
