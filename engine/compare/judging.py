@@ -155,9 +155,9 @@ def _at_lean(
 
 
 def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:
-    """The first sentence where there is one checkpoint: there is nothing it could be better than."""
+    """The first sentence where one checkpoint is there, or measured so far: it is better than nothing else."""
     telling = Telling(scores, names)
-    return f"There is one checkpoint: against the untouched base, {telling.name(decision.choice)} reaches " \
+    return f"One checkpoint is measured: against the untouched base, {telling.name(decision.choice)} reaches " \
            f"{telling.figures(decision.choice)}."  # fmt: skip
 
 

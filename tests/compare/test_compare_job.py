@@ -274,7 +274,7 @@ def test_broken_files_are_named_and_left_out(job, loras, tmp_path):
     assert "Nothing of alien" in rows["alien"], "0 matched modules never pass for perfect flexibility"
     assert "changes nothing" in rows["idle"] and "no finite picture" in rows["wild"]
     assert {row.checkpoint for row in report.points} == {0, 1}
-    assert report.words[0].text.startswith("There is one checkpoint")
+    assert report.words[0].text.startswith("One checkpoint is measured")
     told = " ".join(str(event.get("text")) for event in events(run, "warning"))
     assert "alien" in told
 

@@ -152,7 +152,7 @@ def test_one_checkpoint_is_held_against_the_base_alone():
     prompts = tuple(replace(row, name=name) for row, name in zip(report.prompts, {c.prompt for c in measured.cells},
                                                                   strict=False))  # fmt: skip
     alone = judged(replace(report, prompts=prompts, checkpoints=report.checkpoints[:1]), measured)
-    assert alone.words[0].text.startswith("There is one checkpoint: against the untouched base, fox-soft reaches")
+    assert alone.words[0].text.startswith("One checkpoint is measured: against the untouched base, fox-soft reaches")
 
 
 def test_no_weight_is_ruled_out_by_a_gate_that_weight_1_fails_too():

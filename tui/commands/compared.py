@@ -142,11 +142,12 @@ def _marks(report: Report, row: PointRow) -> str:
 def _legend(report: Report) -> str:
     """The signs that are in the table, in words."""
     used = "".join(_sign(report, row) + _marks(report, row) for row in report.points)
+    moved = ", moved by your votes" if report.votes else ""
     said = [f"{sign} {words}" for sign, words in _LEGEND.items() if sign in used]
     return (
         f"{'; '.join(said)}{'. ' if said else ''}Fidelity: 0 the untouched base, 100 the photographs among themselves. "
         "Flexibility and its parts: 100 the untouched base; the weakest part weighs most. "
-        "bal: the balance of the two, each up to 100. best: the chance of being the best."
+        f"bal: the balance of the two, each up to 100{moved}. best: the chance of being the best."
     )
 
 
