@@ -18,6 +18,7 @@ from engine.lora.weights import LoraWeights, open_weights
 from engine.runs.events import Event, latest_attempt_view
 
 TWINS = 0.05  # a checkpoint that moved less than this share of its length draws nearly the same pictures
+_COPIED = 1e-4  # of its length: what rounding leaves of the distance of two copies
 
 Update = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -48,8 +49,9 @@ class HeldOutLoss:
 
 
 def movements(files: Mapping[int, Path], twins: float = TWINS) -> list[Movement]:
-    """Weighs the checkpoints of a run in order, two in memory at a time.
+    """Weighs the checkpoints of a run in order, two or three in memory at a time.
 
+    A checkpoint is a twin of the last one drawn where it lies near it, and of any before it whose very copy it is.
     Raises LorasmithError for a file that cannot be read or whose weights are not finite.
     """
     found: list[Movement] = []
@@ -63,10 +65,22 @@ def movements(files: Mapping[int, Path], twins: float = TWINS) -> list[Movement]
         if kept is not None:
             change = distance(update, kept[1], norm, kept[2]) / norm if norm else 0.0
             twin = kept[0] if change < twins else None
+        if twin is None and norm and (copied := _copied(update, norm, found, files)) is not None:
+            twin, change = copied, 0.0
         found.append(Movement(checkpoint, norm, change, twin))
         if twin is None:
             kept = (checkpoint, update, norm)
     return found
+
+
+def _copied(update: Update, norm: float, before: Sequence[Movement], files: Mapping[int, Path]) -> int | None:
+    """The checkpoint among those before whose weights these are, under another name; None where there is none."""
+    for one in before:
+        if one.twin_of is None and math.isclose(one.norm, norm, rel_tol=1e-9):
+            other = read_update(files[one.checkpoint])
+            if distance(update, other, norm, one.norm) < _COPIED * norm:
+                return one.checkpoint
+    return None
 
 
 def read_update(path: Path) -> Update:

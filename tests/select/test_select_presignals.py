@@ -69,6 +69,18 @@ def test_twins_are_measured_from_the_last_that_is_drawn(tmp_path):
     assert to_draw(found) == [1, 3, 4] and to_draw(found, always=[2]) == [1, 2, 3, 4]
 
 
+def test_a_copy_under_another_name_is_a_twin_wherever_it_stands(tmp_path):
+    rng = np.random.default_rng(3)
+    one, two = tensors(rng, 4), tensors(rng, 4)
+    files = {}
+    for number, made in enumerate((one, two, one, tensors(rng, 2), two), 1):
+        files[number] = tmp_path / f"{number}.safetensors"
+        save_file(made, files[number], metadata={"name": str(number)})
+    found = movements(files)
+    assert [entry.twin_of for entry in found] == [None, None, 1, None, 2]
+    assert found[2].change == 0 and to_draw(found) == [1, 2, 4, 5], "the last is drawn all the same"
+
+
 def test_one_lora_in_two_layouts_is_the_same(tmp_path):
     made = {k: v for k, v in tensors(np.random.default_rng(2), 4, alpha=4.0).items() if k.startswith(LINEAR)}
     save_file(made, tmp_path / "kohya.safetensors")
