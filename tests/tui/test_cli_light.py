@@ -89,3 +89,8 @@ def test_every_verb_has_a_function_and_a_help_of_80_columns(verb, lorasmith):
     said = lorasmith(*verb.name.split(), "--help")
     assert said.code == 0
     assert said.out.startswith(f"usage: lorasmith {verb.name} ")
+
+
+def test_the_list_of_all_verbs_fits_80_columns(lorasmith):
+    lines = lorasmith("--help").out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []

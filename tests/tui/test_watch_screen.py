@@ -164,6 +164,7 @@ async def test_a_job_that_keeps_no_states_is_stopped_and_gone_on_with_in_its_own
     job = RecordedRun(create_run("versus", 'kind = "compare"\n', kind="compare"))
     job.event("started", verb="compare", from_step=None)
     job.event("stage", name="drawing", done=10, total=40)
+    job.event("stage", name="drawing", done=20, total=40)
     app = LorasmithApp(look_seconds=0.05)
     with job.alive():
         async with app.run_test(size=(80, 24)) as pilot:
@@ -171,6 +172,10 @@ async def test_a_job_that_keeps_no_states_is_stopped_and_gone_on_with_in_its_own
             await until(pilot, "x stop")
             await pilot.press("p")
             await until(pilot, "it holds before the next picture")
+            job.event("paused")
+            text = await until(pilot, "= paused")
+            assert "a second" not in text and "done " not in text  # nothing comes nearer while it waits
+            job.event("resumed")
             await pilot.press("x")
             text = await until(pilot, "Stop versus?", "what it has in hand is done again")
             assert "saved state" not in text
@@ -179,7 +184,7 @@ async def test_a_job_that_keeps_no_states_is_stopped_and_gone_on_with_in_its_own
     app = LorasmithApp(look_seconds=0.05)
     async with app.run_test(size=(80, 24)) as pilot:
         app.show_run(job.folder)
-        await until(pilot, "Stopped as asked. r goes on with what is left; what is done is kept.")
+        await until(pilot, "Stopped as asked. r goes on with what is left.", "▪ drawing")
 
 
 async def test_a_reason_that_is_known_is_said_once_without_the_traceback_behind_it(run):
@@ -249,7 +254,8 @@ async def test_a_request_that_cannot_be_left_is_said(alive):
         shutil.rmtree(alive.folder.control)
         alive.folder.control.write_text("in the way")
         await pilot.press("s")
-        await until(pilot, "cannot leave a request in", "s save ")
+        text = await until(pilot, "cannot leave a request in", "s save ")
+        assert "(Not a directory)" in text or "(File exists)" in text  # the reason behind a long path, too
 
 
 async def test_samples_newest_first_and_back_to_earlier_ones(run):

@@ -20,6 +20,7 @@ from tui.watch.boards import Words
 from tui.watch.reading import SAVING
 from tui.watch.requests import Requests
 from tui.watch.story import Seen
+from tui.widgets.board import text_width
 from tui.widgets.dialogs import Answer, Choice
 
 _REQUESTS = {"save", "sample", "pause", "stop", "start"}
@@ -168,14 +169,15 @@ class AskingScreen(HouseScreen):
         """Whether the line below still holds an answer to a key."""
         return self._saying is not None
 
-
     def _say(self, words: str, ink: str = "accent") -> None:
         """Says something on the line below for some seconds."""
-        self.query_one("#said", Words).show(words, ink)
         self._hush()
+        self.set_class(text_width([(words, "")]) > self.size.width - 2, "-long")
+        self.query_one("#said", Words).show(words, ink)
         self._saying = self.set_timer(_SAID_SECONDS, self._said)
 
     def _hush(self) -> None:
+        self.remove_class("-long")
         if self._saying is not None:
             self._saying.stop()
             self._saying = None

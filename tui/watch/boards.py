@@ -100,8 +100,9 @@ class Progress(SeenBoard):
             return
         stage = seen.stages[-1] if seen.stages else None
         if stage is not None and stage.done is not None and stage.total:
-            yield self._bar("now", stage.done, stage.total, "", _units(stage), width, room)
-            ends: Row = [(_stage_ends(stage), "strong"), (" ", "")]
+            moves = summary.alive and summary.status not in {"paused", "stopping"}
+            yield self._bar("now", stage.done, stage.total, "", _units(stage) if moves else "", width, room)
+            ends: Row = [(_stage_ends(stage) if moves else "", "strong"), (" ", "")]
             yield spread([(" " * 7, ""), (shown(stage.name), "")], ends, width)
         elif stage is not None and summary.alive:
             yield [(" now   ", "muted"), (shown(stage.name), "")]
@@ -240,7 +241,10 @@ class Stages(SeenBoard):
     def told(self, seen: Seen, width: int, height: int) -> Iterable[Row]:
         for stage in seen.stages[-height:]:
             live = not stage.over and seen.summary.alive
-            mark, ink = ("▸", "accent") if live else ("✓", "good") if stage.over else ("▪", "warn")
+            # What ended the run ended its last stage, too, and not because that was done.
+            broken = stage is seen.stages[-1] and not seen.summary.alive and seen.summary.status != "finished"
+            done = stage.over and not broken
+            mark, ink = ("▸", "accent") if live else ("✓", "good") if done else ("▪", "warn")
             count = f"{stage.done:,}" + (f" of {stage.total:,}" if stage.total is not None else "") if (
                 stage.done is not None) else ""  # fmt: skip
             name = shown(stage.name)

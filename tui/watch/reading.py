@@ -78,7 +78,7 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
 
 def _again(folder: RunFolder) -> str:
     if folder.kind not in SAVING:
-        return "r goes on with what is left; what is done is kept."
+        return "r goes on with what is left."
     return "r goes on from the last saved state." if has_state(folder) else "r starts it again from the beginning."
 
 

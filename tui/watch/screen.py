@@ -61,6 +61,7 @@ class WatchScreen(AskingScreen):
     DEFAULT_CSS = """
     WatchScreen #views-gap { height: 1; }
     WatchScreen #said { height: 1; }
+    WatchScreen.-long #said { height: auto; max-height: 3; }
     WatchScreen #reading { height: 2; }
     WatchScreen.-trouble #reading { height: auto; max-height: 8; }
     WatchScreen #legend { height: 1; }
