@@ -167,9 +167,9 @@ async def comparison(run: RunFolder) -> None:
     from tui.app import LorasmithApp
 
     async with LorasmithApp(run).run_test(size=SIZE) as pilot:
-        await until(pilot, "← choice", "Take epoch", "finished")
+        await until(pilot, "Take epoch", "finished", "[4 pictures]")
         await take(pilot, "compare-choice")
-        await pilot.press("down", "enter")
+        await pilot.press("enter")
         await until(pilot, "1 of", "▀")
         await take(pilot, "compare-pictures")
         await pilot.press("escape", "2")
@@ -182,7 +182,7 @@ async def comparison(run: RunFolder) -> None:
         await until(pilot, "the choice", "(seed", "▀")
         await take(pilot, "compare-large")
     async with LorasmithApp(run).run_test(size=WIDE) as pilot:
-        await until(pilot, "← choice", "finished", "▀")
+        await until(pilot, "Take epoch", "finished", "▀")
         await pilot.press("down")
         await take(pilot, "compare-wide")
 
