@@ -171,7 +171,7 @@ def test_photographs_that_are_gone_are_said(tmp_path):
     [
         (["nothing"], "there is no run 'nothing'"),
         (["{folder}"], "no .safetensors file"),
-        (["{folder}/none.safetensors"], "there is no run"),
+        (["{folder}/none.safetensors"], "There is no LoRA at"),
     ],
 )
 def test_what_is_not_there_is_said_in_a_sentence(arguments, words, tmp_path, capsys):

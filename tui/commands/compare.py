@@ -120,8 +120,8 @@ def _run_named(text: str) -> RunFolder | None:
     try:
         run = find_run(text)
     except RunError:
-        if path.exists():
-            return None
+        if path.exists() or path.suffix == ".safetensors":
+            return None  # of a file that is not there its place is said
         raise
     if run.kind not in {"train", KIND}:
         raise RunError(f"{shown(run.name)} is a {run.kind} run and has no checkpoints: name a training run")
