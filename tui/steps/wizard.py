@@ -154,6 +154,8 @@ class WizardScreen(StepScreen[Draft]):
             self._ask_cards()
         if not self.fresh:
             self._look_soon()
+        elif self.outlook is not None and (self.outlook.trouble or self.outlook.base.trouble):
+            self.look(again=True)  # what stood in the way may be gone
 
     def change(self, draft: Draft) -> None:
         self.said = ""
