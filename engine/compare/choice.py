@@ -162,7 +162,7 @@ def _about(run: RunFolder) -> tuple[str, str, bool, str] | None:
 def _licence(base: str, file: Path) -> str:
     """The base's licence where its name tells; empty where nothing does."""
     if base == "demo":
-        return "CC0-1.0"
+        return "Apache-2.0"
     try:
         said = read_header(file).metadata
     except BaseModelError:

@@ -31,7 +31,7 @@ from engine.compare.sources import Source, open_source
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
 from engine.select.cells import BASE, Point
-from engine.select.decide import RULES, Decision, decide, finalists, survivors
+from engine.select.decide import RULES, Decision, decide, earliest_near, finalists, survivors
 from engine.select.presignals import HeldOutLoss, drawing_order
 from engine.select.prompts import Prompt
 from engine.select.words import listed, ranges
@@ -272,7 +272,7 @@ def _kept(decision: Decision, asked: CompareJob) -> list[Point]:
     kept = survivors(decision)
     if asked.depth == "thorough" or len(kept) <= MOST_SURVIVORS:
         return list(kept)
-    always = {decision.choice, decision.best, decision.last, decision.likest}
+    always = {decision.choice, decision.best, decision.last, decision.likest, earliest_near(decision)}
     ranked = sorted(kept, key=lambda point: (point not in always, -decision.judged.chance_of(point), point))
     return sorted(ranked[:MOST_SURVIVORS])
 
@@ -320,7 +320,7 @@ def _losses(run: Path) -> list[HeldOutLoss]:
 
 def _licence(source: Source) -> str:
     """The licence of the base, where it is known: the embedded one's own."""
-    return "CC0-1.0" if source.base.model == "demo" else ""
+    return "Apache-2.0" if source.base.model == "demo" else ""
 
 
 def several(report: Report, numbers: Sequence[int]) -> str:

@@ -82,7 +82,9 @@ def judged(
         undecided = DecisionRow(reason=reason) if reason and report.state == "done" else None
         return replace(report, points=(), words=(), dial=(), decision=undecided, weight=None, hires=None, ask=())
     first_look = decide(stages.main)
-    if isinstance(first_look, Decision):
+    # Of one checkpoint at several weights the class word tells them apart: how much it draws the subject is a dose, too.
+    several = len({point.checkpoint for point in stages.main.points} - {BASE.checkpoint}) > 1
+    if several and isinstance(first_look, Decision):
         stages = stages.as_weighed(first_look.relaxed)
     names = {} if report.epochs else {row.checkpoint: row.name for row in report.checkpoints}
     settings = [one for one in LEANS if not math.isclose(one, lean)] + [lean]

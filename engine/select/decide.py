@@ -215,8 +215,16 @@ def _front(
     return tuple(points[i] for i in held if not beaten(i))
 
 
+def earliest_near(decision: Decision) -> Point:
+    """The earliest point within the rule's distance of the best, whether or not it can be told apart from it."""
+    judged, best = decision.judged, decision.judged.of(decision.best)
+    near = [p for p in judged.points if p not in decision.ruled_out and judged.of(p) >= best - decision.rules.within]
+    return min(near, key=_order)
+
+
 def survivors(decision: Decision) -> tuple[Point, ...]:
-    """The points worth more pictures: a chance of being best, their neighbours, the last epoch and the likest.
+    """The points worth more pictures: a chance of being best, their neighbours, the last epoch, the likest, and the
+    earliest that the rule would take if more pictures made it an equal.
 
     Neighbours stay because a curve that peaks between two of them is not seen with few prompts.
     """
@@ -225,7 +233,7 @@ def survivors(decision: Decision) -> tuple[Point, ...]:
         i for i, point in enumerate(points) if decision.judged.chance_of(point) >= decision.rules.hopeless
     } | {points.index(decision.choice)}  # fmt: skip
     near = {j for i in keep for j in (i - 1, i + 1) if 0 <= j < len(points)}
-    shown = {points.index(decision.last), points.index(decision.likest)}
+    shown = {points.index(one) for one in (decision.last, decision.likest, earliest_near(decision))}
     kept = (points[i] for i in sorted(keep | near | shown))
     return tuple(point for point in kept if "broken" not in decision.ruled_out.get(point, ()))
 

@@ -144,7 +144,7 @@ def test_the_card_tells_use_reasons_licence_and_origin(made):
     for program in ("A1111", "Forge", "ComfyUI", "InvokeAI", "diffusers"):
         assert program in card
     assert made.report.words[0].text in card
-    assert "AI-generated" in card and "CC0-1.0" in card and "high-res fix" in card
+    assert "AI-generated" in card and "Apache-2.0" in card and "high-res fix" in card
     assert hashlib.sha256(done.file.read_bytes()).hexdigest() in card
     for link in re.findall(r"\]\(([^)]*)\)", card):
         assert (done.file.parent / link).is_file()

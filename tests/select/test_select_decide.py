@@ -306,3 +306,15 @@ def _taken(measured, rows, cells):
         copying=replace(measured.copying, to_train=measured.copying.to_train[rows]),
         pixels=measured.pixels[rows],
     )
+
+
+def test_the_earliest_near_the_best_gets_more_pictures_though_it_can_be_told_from_it():
+    """The first pictures are few: what they tell apart by half a point more pictures may make equal."""
+    points = tuple(Point(epoch) for epoch in range(1, 9))
+    worth = np.array([50.0, 99.4, 95, 96, 97, 98, 98.5, 100])
+    value = np.concatenate([[0.0], worth])
+    noise = np.random.default_rng(0).normal(0, 0.1, (400, 9))
+    even = Axis(value, value + noise)
+    decision = choose((BASE, *points), even, even, points, points)
+    assert decision.choice == Point(8) and Point(2) not in decision.equals
+    assert Point(2) in survivors(decision)

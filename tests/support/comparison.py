@@ -111,7 +111,7 @@ def _made(
     measured = _shortened(measured, set_, set(weights or {}), begun)
     report = Report(
         name=run.name, run=None if names else str(training.path), kind="animal", trigger=TRIGGER,
-        class_word=CLASS_WORD, base=BaseFacts("demo", "c0ffee" * 10, "CC0-1.0"),
+        class_word=CLASS_WORD, base=BaseFacts("demo", "c0ffee" * 10, "Apache-2.0"),
         settings=Settings(12, 4.5, "euler", (64, 64), SEEDS, "demo", set_.hash),
         state="stopped" if begun else "done", stage="first pictures" if begun else "",
         planned=4 * len(measured.cells) if begun else len(measured.cells), checkpoints=rows,
