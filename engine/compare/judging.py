@@ -82,7 +82,7 @@ def judged(
         undecided = DecisionRow(reason=reason) if reason and report.state == "done" else None
         return replace(report, points=(), words=(), dial=(), decision=undecided, weight=None, hires=None, ask=())
     first_look = decide(stages.main)
-    # Of one checkpoint at several weights the class word tells them apart: how much it draws the subject is a dose, too.
+    # Of one checkpoint at several weights the class word tells them apart: how far it is taken is a dose, too.
     several = len({point.checkpoint for point in stages.main.points} - {BASE.checkpoint}) > 1
     if several and isinstance(first_look, Decision):
         stages = stages.as_weighed(first_look.relaxed)
