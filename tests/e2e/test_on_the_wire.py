@@ -68,8 +68,12 @@ def test_the_list_of_runs(open_app, own_home):
     assert terminal.until_quiet() < FIRST_PAINT
 
 
+@pytest.mark.alone  # on a busy machine a paint is split in two, and both are sent
 def test_each_step_of_the_wizard_and_its_rest(open_app, own_home, tmp_path):
-    """Each comes in two paints' bytes, the second with what a thread has found, and then sends nothing."""
+    """Each comes in three paints' bytes at the most, as threads find what it shows, and then sends nothing.
+
+    Measured 9 to 25 kB; the captions 22 kB or 32 kB, as a paint of the text falls before or after the picture's.
+    """
     folder = painted_folder(tmp_path / "bear", 5)
     plan = recipe.moved(recipe.new_draft("object").with_text("output.name", "bear"), {"base.model": "demo"})
     Keeper()(plan.with_folders(str(folder)))
@@ -81,7 +85,7 @@ def test_each_step_of_the_wizard_and_its_rest(open_app, own_home, tmp_path):
         terminal.keys(key)
         terminal.until(shown)
         painted = terminal.until_quiet(1.2) - before
-        assert painted < 2 * FIRST_PAINT, (shown, painted)
+        assert painted < 3 * FIRST_PAINT, (shown, painted)
 
 
 def test_memory_of_the_terminals_process(open_app, own_home, recorded):

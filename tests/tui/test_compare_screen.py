@@ -309,7 +309,7 @@ async def test_a_comparison_that_has_just_begun_has_no_report_yet(own_home):
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [('{"version": 1, "na', "cannot be read"), ("[]", "cannot be read"), ('{"version": 9}', "newer lorasmith")],
+    [('{"version": 1, "na', "cannot be read"), ("[]", "cannot be read"), ('{"version": 9}', "by a newer")],
     ids=["half", "list", "newer"],
 )
 async def test_a_report_that_cannot_be_read_is_said(comparison_run, text, said):
