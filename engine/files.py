@@ -1,4 +1,4 @@
-"""Writing files so that a reader meets the old one or the new one, never half of either."""
+"""Writing files: never over a person's unasked, and so that a reader meets the old one or the new one, never half."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from engine.errors import LorasmithError, shown
 
 
 @contextlib.contextmanager
@@ -32,6 +34,14 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     with atomic_path(path) as beside:
         beside.write_bytes(data)
+
+
+def check_free(path: Path, *, force: bool) -> None:
+    """LorasmithError where something is at the place of a file to be written, and it was not said to overwrite it."""
+    if path.is_dir():
+        raise LorasmithError(f"{shown(path)} is a folder: choose another name.")
+    if not force and (path.exists() or path.is_symlink()):
+        raise LorasmithError(f"{shown(path)} exists: choose another name, or add --force to overwrite it.")
 
 
 def _flush(path: Path) -> None:

@@ -64,7 +64,7 @@ def _request(asked: argparse.Namespace) -> PictureRequest:
     return PictureRequest(
         prompt=asked.prompt, to=asked.to, base=asked.base, loras=tuple(map(lora_and_weight, asked.lora)),
         negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=asked.size,
-        sampler=asked.scheduler, hires=hires,
+        sampler=asked.scheduler, hires=hires, force=asked.force,
     )  # fmt: skip
 
 
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hires-denoise", type=float)
     parser.add_argument("--hires-steps", type=int)
     parser.add_argument("--hires-upscaler")
+    parser.add_argument("--force", action="store_true")
     return parser
 
 

@@ -30,6 +30,7 @@ from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.draw.sampling import save_png
 from engine.draw.upscale import LATENT, upscaler_title
 from engine.errors import BaseModelError, LorasmithError, shown
+from engine.files import check_free
 from engine.lora.file import LoraFile, load_lora
 
 _LARGEST_SEED = 2**63 - 1
@@ -39,7 +40,8 @@ _LARGEST_SEED = 2**63 - 1
 class PictureRequest:
     """What is to be drawn. `size` None is the base's native square; `loras` are files with their weights.
 
-    A seed of -1 is any; `sampler` is a name as people write it; `hires` None is one pass.
+    A seed of -1 is any; `sampler` is a name as people write it; `hires` None is one pass. What is there already is
+    overwritten only with `force`.
     """
 
     prompt: str
@@ -53,6 +55,7 @@ class PictureRequest:
     size: tuple[int, int] | None = None
     sampler: str = "euler"
     hires: HiresFix | None = None
+    force: bool = False
 
 
 def draw_picture(
@@ -70,7 +73,7 @@ def draw_picture(
     sampler = sampler_key(request.sampler)
     fix = checked_fix(request.hires, request.steps) if request.hires else None
     _check_numbers(request)
-    _check_place(request.to)
+    _check_place(request)
     files = [(load_lora(path), weight) for path, weight in request.loras]
     base = open_base(request.base)
     seed = secrets.randbelow(2**32) if request.seed == -1 else request.seed
@@ -87,7 +90,7 @@ def draw_picture(
         return (request.to,)
     height, width = final.shape[:2]
     said(f"The high-res pass made {fix.steps} steps from {order.size[0]}x{order.size[1]} to {width}x{height}.")
-    kept = request.to.with_name(f"{request.to.stem}-first-pass.png")
+    kept = _first_pass(request.to)
     save_png(first, kept, parameters(order, **names))
     titled = replace(fix, upscaler=upscaler_title(fix))
     save_png(final, request.to, parameters(order, **names, hires=titled))
@@ -178,8 +181,16 @@ def _check_numbers(request: PictureRequest) -> None:
             raise LorasmithError(f"{shown(path.name)} has the weight {weight}: write a number such as 0.8.")
 
 
-def _check_place(to: Path) -> None:
+def _first_pass(to: Path) -> Path:
+    """Where the first of two passes is kept."""
+    return to.with_name(f"{to.stem}-first-pass.png")
+
+
+def _check_place(request: PictureRequest) -> None:
+    to = request.to
     if to.suffix.lower() != ".png":
         raise LorasmithError(f"{shown(to)} does not end in .png, which is what is written: add that ending.")
     if not to.parent.is_dir():
         raise LorasmithError(f"There is no folder {shown(to.parent)}: make it first, or choose another.")
+    for path in (to, _first_pass(to)) if request.hires else (to,):
+        check_free(path, force=request.force)

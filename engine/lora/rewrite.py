@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import LorasmithError, shown
-from engine.files import atomic_path
+from engine.files import atomic_path, check_free
 from engine.lora import names
 from engine.lora.file import DTYPE, Factors, LoraFile, load_lora, write_tensors
 from engine.lora.keys import kohya_name, part_of
@@ -59,8 +59,7 @@ def check_target(path: Path, sources: Sequence[Path], force: bool) -> Path:
         raise LorasmithError(f"There is no folder {shown(path.parent)}: make it first, or choose another.")
     if any(path.exists() and source.exists() and path.samefile(source) for source in sources):
         raise LorasmithError(f"{shown(path)} is the file that is read: choose another name.")
-    if path.exists() and not force:
-        raise LorasmithError(f"{shown(path)} exists: choose another name, or add --force to overwrite it.")
+    check_free(path, force=force)
     return path
 
 

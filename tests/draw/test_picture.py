@@ -33,7 +33,7 @@ def loras(tiny_base, tmp_path_factory):
 
 @pytest.fixture
 def request_(tiny_base, tmp_path):
-    return PictureRequest("a red apple", tmp_path / "apple.png", str(tiny_base), seed=5, steps=3)
+    return PictureRequest("a red apple", tmp_path / "apple.png", str(tiny_base), seed=5, steps=3, force=True)
 
 
 def pixels(path):
@@ -139,6 +139,19 @@ def test_black_and_unfinite_pictures_are_said(request_, loras, monkeypatch):
     with pytest.raises(LorasmithError, match="not finite with one.safetensors at 9: lower the weight"):
         draw_picture(replace(request_, loras=((loras[0], 9.0),)))
     assert not request_.to.exists()
+
+
+def test_nothing_that_is_there_is_overwritten_unless_that_is_said(request_):
+    mine = request_.to.with_name("apple-first-pass.png")
+    mine.write_text("mine")
+    careful = replace(request_, force=False)
+    with pytest.raises(LorasmithError, match=r"apple-first-pass\.png exists: choose another name, or add --force"):
+        draw_picture(replace(careful, hires=HiresFix()))
+    assert mine.read_text() == "mine" and not request_.to.exists()
+    draw_picture(careful)
+    with pytest.raises(LorasmithError, match=r"apple\.png exists: choose another name, or add --force"):
+        draw_picture(careful)
+    draw_picture(request_)
 
 
 def test_a_full_disk_is_one_sentence(request_, monkeypatch, capsys):

@@ -34,11 +34,11 @@ def test_draw_hands_its_arguments_on_with_paths_made_absolute(lorasmith, tmp_pat
         "--", "a fox",
     ]  # fmt: skip
     said = lorasmith("draw", "a fox", "--to", "fox.png", "--lora", "a.safetensors:0.8", "--lora", "/b.safetensors",
-                     "--scheduler", "Euler a", "--hires", "--hires-scale", "2", "--hires-upscaler", "Latent",
+                     "--scheduler", "Euler a", "--hires", "--hires-scale", "2", "--hires-upscaler", "Latent", "--force",
                      cwd=tmp_path, **environment)  # fmt: skip
     assert said.out.splitlines()[3:] == [
         f"--lora={tmp_path}/a.safetensors:0.8", "--lora=/b.safetensors", "--scheduler=Euler a", "--hires",
-        "--hires-scale=2.0", "--hires-upscaler=Latent", "--", "a fox",
+        "--hires-scale=2.0", "--hires-upscaler=Latent", "--force", "--", "a fox",
     ]  # fmt: skip
 
 

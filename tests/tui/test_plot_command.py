@@ -50,6 +50,18 @@ def test_a_runs_checkpoints_are_plotted_and_never_drawn_twice(lorasmith, fox, tm
         assert "<lora:fox-000001:0.5>" in picture.info["parameters"]
 
 
+def test_a_picture_that_is_there_stays_unless_force_is_said(lorasmith, fox, tmp_path):
+    grid = tmp_path / "grid.png"
+    grid.write_text("mine")
+    command = ("plot", "a fox", "--lora", "fox", "--steps", 2, "--to", grid)
+    said = lorasmith(*command)
+    assert said.code == 1 and "exists: choose another name, or add --force to overwrite it" in " ".join(said.err.split())
+    assert grid.read_text() == "mine" and len(list_runs()) == 1
+    assert lorasmith(*command, "--force").code == 0 and lorasmith(*command).code == 0, "its own grid may be taken anew"
+    grid.write_text("mine")
+    assert lorasmith(*command).code == 1 and grid.read_text() == "mine"
+
+
 def test_blank_cells_are_named_and_give_code_1(lorasmith, fox, tmp_path):
     file = fox.checkpoints / "fox-000002.safetensors"
     file.write_bytes(file.read_bytes()[:1000])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import sys
 from argparse import Namespace
@@ -12,6 +13,7 @@ from engine.draw.plot_axes import number_text
 from engine.draw.plot_plan import PlotRequest, settled
 from engine.draw.plot_settings import CELLS, GRID, KIND, PLACES, RESULT, Plot, deliver, job_text, same_plot
 from engine.errors import RunError, shown
+from engine.files import check_free
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
@@ -41,6 +43,7 @@ def plot_arguments(parser: Parser) -> None:
     parser.add_argument("--cell", type=positive, default=0, metavar="N",
                         help="longest side of a cell in the grid (as drawn)")  # fmt: skip
     parser.add_argument("--margin", type=_margin, metavar="N", help="pixels between cells, 0 to 500")
+    parser.add_argument("--force", action="store_true", help="overwrite GRID.png")
     parser.add_argument("--detach", action="store_true", help="return as soon as it has begun")
     parser.add_argument("--name", metavar="NAME", help="what to call the run (plot)")
     json_argument(parser)
@@ -49,9 +52,11 @@ def plot_arguments(parser: Parser) -> None:
 def plot(asked: Namespace) -> int:
     """Settles the plot, starts its job or takes up the one that already does or did the same, and tells the grid."""
     wanted = settled(_request(asked))
+    run = None if asked.name else same_plot(wanted)
+    if run is None or not _delivered(run, Path(wanted.to)):
+        check_free(Path(wanted.to), force=asked.force)
     if not asked.json:
         _tell(wanted)
-    run = None if asked.name else same_plot(wanted)
     if run is None:
         run = create_run(asked.name or KIND, job_text(wanted), kind=KIND, exact=asked.name is not None)
         code = _start(asked, run)
@@ -107,6 +112,14 @@ def _again(asked: Namespace, run: RunFolder, to: Path) -> int:
             say(f"The run {shown(run.name)} has drawn it already.")
         return 0
     return _start(asked, run)
+
+
+def _delivered(run: RunFolder, to: Path) -> bool:
+    """Whether what lies at `to` is this run's own grid, which may be written anew."""
+    try:
+        return filecmp.cmp(run.path / GRID, to, shallow=False)
+    except OSError:
+        return False
 
 
 def _tell_result(asked: Namespace, run: RunFolder, to: Path) -> int:

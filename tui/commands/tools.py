@@ -38,6 +38,7 @@ def draw_arguments(parser: Parser) -> None:
     parser.add_argument("--hires-steps", type=positive, metavar="N", help="steps it makes (as many as the first)")
     parser.add_argument("--hires-upscaler", metavar="NAME",
                         help="Lanczos, Latent, ... or an upscaling model's file (Lanczos)")  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="overwrite FILE.png")
 
 
 def bench(asked: Namespace) -> int:
@@ -61,6 +62,7 @@ def draw(asked: Namespace) -> int:
     for name in ("scale", "denoise", "steps", "upscaler"):
         value = getattr(asked, f"hires_{name}")
         options += [] if value is None else [f"--hires-{name}={value}"]
+    options += ["--force"] if asked.force else []
     return _engine("draw", [*options, "--", asked.prompt])
 
 
