@@ -101,6 +101,16 @@ def test_a_reader_that_is_none_is_refused_before_the_job_keeps_it(no_engine, cap
     assert made.run.job.read_text() == before and not no_engine
 
 
+def test_readers_that_were_named_are_remembered_until_the_default_ones_are_asked_for(no_engine, capsys):
+    made = comparison.finished()
+    assert main(["compare", "fox", "--readers", "demo"]) == 0 == main(["compare", "fox", "--quick"])
+    assert read_compare_job(made.run.job).readers == ("demo",)
+    assert main(["compare", "fox", "--readers", "default", "--readers", "demo"]) == 1
+    assert "--readers default goes alone" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", "fox", "--readers", "default"]) == 0
+    assert read_compare_job(made.run.job).readers == () and len(no_engine) == 3
+
+
 def test_other_options_change_the_job_and_prompts_with_a_mistake_are_refused(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", "fox", "--thorough", "--steps", "20"]) == 0

@@ -26,6 +26,8 @@ from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
 from tui.text import count, duration, home_path, say
 
+_DEFAULT = "default"  # of --readers: none that was named
+
 
 def compare_arguments(parser: Parser) -> None:
     parser.add_argument("what", nargs="+", type=named, metavar="RUN",
@@ -38,7 +40,7 @@ def compare_arguments(parser: Parser) -> None:
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly prompts are followed (6; demo: 4.5)")
     parser.add_argument("--readers", action="append", default=[], metavar="MODEL",
                         help="who looks at the pictures: dinov2, siglip2, a hub name or a folder; looks=dinov2 for one "
-                        "measure; repeatable")  # fmt: skip
+                        "measure; repeatable, remembered; default goes back to the best that are here")  # fmt: skip
     parser.add_argument("--fetch", action="store_true", help="first fetch the encoders that see best")
     parser.add_argument("--lean", type=_lean, metavar="X", help="below 1 towards fidelity, above 1 flexibility (1)")
     parser.add_argument("--votes", type=named, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
@@ -149,13 +151,22 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
         if getattr(asked, key):
             changes[key] = getattr(asked, key)
     if asked.readers:
-        from engine.select.readers import check_readers
-
-        check_readers(asked.readers, fetch=asked.fetch)  # a job would keep a name that is none
-        changes["readers"] = tuple(asked.readers)
+        changes["readers"] = _readers(asked)
     if asked.fetch:
         changes["fetch"] = True
     return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def _readers(asked: Namespace) -> tuple[str, ...]:
+    """The encoders that were named; none, which are the default ones, where that word was given."""
+    from engine.select.readers import check_readers
+
+    if asked.readers == [_DEFAULT]:
+        return ()
+    if _DEFAULT in asked.readers:
+        raise PlanError(f"--readers {_DEFAULT} goes alone: it takes back every other that was named.")
+    check_readers(asked.readers, fetch=asked.fetch)  # a job would keep a name that is none
+    return tuple(asked.readers)
 
 
 def _dose(asked: Namespace, job: CompareJob, run: RunFolder) -> CompareJob:
