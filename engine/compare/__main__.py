@@ -1,4 +1,4 @@
-"""`python -P -m engine.compare VERB FOLDER ...`: deciding anew, one vote, the choice. Draws nothing, loads no torch."""
+"""`python -P -m engine.compare VERB FOLDER ...`: deciding anew, a vote, the choice. Draws nothing, loads no torch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ def _vote(asked: argparse.Namespace) -> int:
     left, right = parsed_point(asked.left), parsed_point(asked.right)
     if left == right:
         raise LorasmithError("A vote is between two different points.")
-    return _tell(asked, vote(_folder(asked.folder), left, right, asked.better))
+    return _tell(asked, vote(_folder(asked.folder), left, right, asked.better, asked.name))
+
+
+def _unvote(asked: argparse.Namespace) -> int:
+    from engine.compare.again import unvote
+
+    return _tell(asked, unvote(_folder(asked.folder), asked.name)[1])
 
 
 def _choose(asked: argparse.Namespace) -> int:
@@ -77,8 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     vote.add_argument("left", help="a point: 4, or 4@0.8")
     vote.add_argument("right")
     vote.add_argument("better", choices=("left", "right", "same"))
+    vote.add_argument("--name", default="", help="by which it can be taken back")
     vote.add_argument("--json", action="store_true")
     vote.set_defaults(does=_vote)
+    unvote = verbs.add_parser("unvote", help="take a vote back, the last one where none is named")
+    unvote.add_argument("folder", type=Path)
+    unvote.add_argument("--name", default="")
+    unvote.add_argument("--json", action="store_true")
+    unvote.set_defaults(does=_unvote)
     choose = verbs.add_parser("choose", help="make one checkpoint the LoRA")
     choose.add_argument("folder", type=Path)
     choose.add_argument("--epoch", type=int, help="the checkpoint's number; the choice's, if left out")

@@ -1,4 +1,4 @@
-"""Deciding anew on what is measured already: another setting of the dial, one more vote. Draws nothing. numpy only."""
+"""Deciding anew on what is measured already: another setting of the dial, a vote more or less. Draws nothing; numpy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from engine.compare.report import Report, read_report, write_report
 from engine.errors import LorasmithError, RunError, shown
 from engine.select.cells import Measurements, Point
-from engine.select.record import add_vote, load_measurements, read_votes
+from engine.select.record import add_vote, load_measurements, read_votes, take_back
 from engine.select.votes import Vote
 
 MEASURED, HIRES, VOTES = "measured.npz", "measured-hires.npz", "votes.jsonl"
@@ -18,33 +18,55 @@ MEASURED, HIRES, VOTES = "measured.npz", "measured-hires.npz", "votes.jsonl"
 
 def decide_again(folder: Path, lean: float | None = None) -> Report:
     """Decides on the measurements and votes that are there, at another setting of the dial, and writes the report."""
-    from engine.compare.judging import judged
-
     if lean is not None and not 0.1 <= lean <= 10:
         raise LorasmithError(f"--lean {lean:g} is outside 0.1 (all fidelity) to 10 (all flexibility); 1 is even.")
     with one_writer(folder):
-        report = read_report(folder)
-        done = judged(
-            report, measurements(folder, report), read_votes(folder / VOTES), hires=hires(folder, report), lean=lean
-        )
-        write_report(folder, done)
+        return _decided(folder, lean)
+
+
+def _decided(folder: Path, lean: float | None = None) -> Report:
+    """Decides anew and writes the report, for the one writer."""
+    from engine.compare.judging import judged
+
+    report = read_report(folder)
+    done = judged(
+        report, measurements(folder, report), read_votes(folder / VOTES), hires=hires(folder, report), lean=lean
+    )
+    write_report(folder, done)
     return done
 
 
-def vote(folder: Path, left: Point, right: Point, better: str) -> Report:
-    """Keeps one blind vote (`left`, `right` or `same`) and decides anew."""
-    return vote_all(folder, [Vote(left, right, {"left": left, "right": right, "same": None}[better])])
+def vote(folder: Path, left: Point, right: Point, better: str, name: str = "") -> Report:
+    """Keeps one blind vote (`left`, `right` or `same`) and decides anew; by its name it can be taken back."""
+    return _keep(folder, [(Vote(left, right, {"left": left, "right": right, "same": None}[better]), name)])
 
 
 def vote_all(folder: Path, votes: Sequence[Vote]) -> Report:
     """Keeps votes and decides anew. LorasmithError for one on a point that was not drawn."""
+    return _keep(folder, [(one, "") for one in votes])
+
+
+def _keep(folder: Path, votes: Sequence[tuple[Vote, str]]) -> Report:
     known = {(row.checkpoint, row.weight) for row in read_report(folder).pictures}
-    for point in (point for one in votes for point in (one.left, one.right)):
+    for point in (point for one, _ in votes for point in (one.left, one.right)):
         if (point.checkpoint, point.weight) not in known:
             raise LorasmithError(f"There are no pictures of checkpoint {point} in this comparison to vote on.")
-    for one in votes:
-        add_vote(folder / VOTES, one)
-    return decide_again(folder)
+    with one_writer(folder):
+        for one, name in votes:
+            add_vote(folder / VOTES, one, name)
+        return _decided(folder)
+
+
+def unvote(folder: Path, name: str = "") -> tuple[Vote | None, Report]:
+    """Takes a vote back and decides anew: the one of this name (None where it does not count), else the last one.
+
+    LorasmithError where there is no vote at all to be the last one.
+    """
+    with one_writer(folder):
+        taken = take_back(folder / VOTES, name)
+        if taken is None and not name:
+            raise LorasmithError(f"No vote counts in {shown(folder.parent.name)}, so there is none to take back.")
+        return taken, _decided(folder)
 
 
 def votes_of(text: str) -> list[Vote]:

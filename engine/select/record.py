@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -73,28 +74,52 @@ def load_measurements(path: Path, set_hash: str) -> Measurements:
     return Measurements(cells, pixels=arrays.get("pixels"), broken=broken, **groups)
 
 
-def add_vote(path: Path, vote: Vote) -> None:
-    """Adds a vote to the file of votes, a line each; a torn last line is ended first."""
+def add_vote(path: Path, vote: Vote, name: str = "") -> None:
+    """Adds a vote to the file of votes, a line each; by its name (any, where none is given) it can be taken back.
+
+    Two writers at once would lose a vote: the caller holds the others off.
+    """
     line = {"left": _pair(vote.left), "right": _pair(vote.right), "better": vote.better and _pair(vote.better)}
+    _add_line(path, {"name": name or secrets.token_hex(4), **line})
+
+
+def take_back(path: Path, name: str = "") -> Vote | None:
+    """Takes back the vote of this name, else the last one, by a line that says so; None where there is no such vote."""
+    standing = _standing(path)
+    name = name or next(reversed(standing), "")
+    if name in standing:
+        _add_line(path, {"back": name})
+    return standing.get(name)
+
+
+def read_votes(path: Path) -> list[Vote]:
+    """The votes that hold, in the order in which they were cast; lines that are none are passed over."""
+    return list(_standing(path).values())
+
+
+def _standing(path: Path) -> dict[str, Vote]:
+    """The votes that were not taken back, by name; one without a name goes by its line."""
+    votes: dict[str, Vote] = {}
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    for number, line in enumerate(lines):
+        try:
+            said = json.loads(line)
+            if "back" in said:
+                votes.pop(said["back"], None)
+                continue
+            better = Point(*said["better"]) if said["better"] else None
+            votes[str(said.get("name", number))] = Vote(Point(*said["left"]), Point(*said["right"]), better)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return votes
+
+
+def _add_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Adds it at the end, whole or not at all; a torn last line is ended first."""
     before = path.read_bytes() if path.exists() else b""
     if before and not before.endswith(b"\n"):
         before += b"\n"
     write_atomic(path, before + json.dumps(line).encode() + b"\n")
-
-
-def read_votes(path: Path) -> list[Vote]:
-    """The votes so far; lines that are none are passed over."""
-    if not path.exists():
-        return []
-    votes = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            said = json.loads(line)
-            better = Point(*said["better"]) if said["better"] else None
-            votes.append(Vote(Point(*said["left"]), Point(*said["right"]), better))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return votes
 
 
 def report(scores: Scores, decision: Decision | Undecided, sentences: Sequence[Sentence]) -> dict[str, Any]:

@@ -78,6 +78,19 @@ def test_votes_and_the_dial_draw_nothing(no_engine, capsys):
         main(["compare", made.run.name, "--lean", "-3"])
 
 
+def test_the_last_vote_is_taken_back(no_engine, capsys):
+    made = comparison.too_close()
+    assert main(["compare", made.run.name, "--votes", "6>4 3=5"]) == 0
+    assert "compare fox-compare --unvote` takes the last of your votes back" in " ".join(said(capsys).split())
+    assert main(["compare", made.run.name, "--unvote"]) == 0
+    assert "Taken back: epoch 3 and epoch 5: no difference. 1 vote left." in said(capsys)
+    assert main(["compare", made.run.name, "--unvote", "--json"]) == 0 and made.report.votes == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["votes"] == 0 and "Taken back: epoch 6 rather than epoch 4." in told.err
+    assert main(["compare", made.run.name, "--unvote"]) == 1
+    assert "there is none to take back" in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_page_goes_where_it_is_wanted(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", made.run.name, "--html", str(tmp_path / "fox.html")]) == 0

@@ -198,8 +198,15 @@ def test_votes_are_blind_and_become_a_line_to_paste(chromium, too_close):
     asked = text(chromium, "#vote")
     assert f"Pair 1 of {len(pairs)}" in asked and not re.search(r"[Ee]poch", asked)
     assert not chromium.js("[...document.querySelectorAll('#vote img')].some(one => /poch/.test(one.alt))")
+    assert not texts(chromium, "[data-vote=back]")
+    for key in ["ArrowRight", "ArrowRight", "u", "u"]:  # taken back: as if nothing had been said
+        chromium.key(key)
+    assert f"Pair 1 of {len(pairs)}" in text(chromium, "#vote")
     for key in ["ArrowLeft", "ArrowRight", "ArrowDown", *["ArrowLeft"] * len(pairs)][: len(pairs)]:
         chromium.key(key)
+    chromium.key("u")
+    assert f"Pair {len(pairs)} of {len(pairs)}" in text(chromium, "#vote")
+    chromium.key("ArrowLeft")
     line = chromium.js("document.getElementById('vote-line').value")
     votes = votes_of(re.search(r"--votes '(.*)'", line)[1])
     assert [((one.left.checkpoint, one.left.weight), (one.right.checkpoint, one.right.weight)) for one in votes] == [

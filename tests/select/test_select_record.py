@@ -12,7 +12,7 @@ from planted_grids import CURVE, REFS, grid_of
 from engine.errors import LorasmithError
 from engine.select.cells import Point
 from engine.select.decide import decide
-from engine.select.record import add_vote, load_measurements, read_votes, report, save_measurements
+from engine.select.record import add_vote, load_measurements, read_votes, report, save_measurements, take_back
 from engine.select.scores import evaluate
 from engine.select.votes import Vote
 from engine.select.words import explain
@@ -51,6 +51,20 @@ def test_votes_are_kept_a_line_each(tmp_path):
     path.write_bytes(path.read_bytes() + b'{"left": [1')
     add_vote(path, votes[1])
     assert read_votes(path) == votes
+
+
+def test_a_vote_is_taken_back_by_a_further_line(tmp_path):
+    path = tmp_path / "votes.jsonl"
+    first, second = Vote(Point(1), Point(2), Point(2)), Vote(Point(3), Point(1), None)
+    assert take_back(path) is None and not path.exists()
+    add_vote(path, first, "mine")
+    add_vote(path, second)
+    before = path.read_bytes()
+    assert take_back(path, "mine") == first and take_back(path, "mine") is None and read_votes(path) == [second]
+    assert path.read_bytes().startswith(before) and path.read_bytes().count(b"\n") == 3
+    assert take_back(path) == second and take_back(path) is None and read_votes(path) == []
+    path.write_bytes(before.splitlines()[0].replace(b'"name": "mine", ', b"") + b'\n{"le')  # torn, and without a name
+    assert take_back(path) == first and read_votes(path) == []
 
 
 def test_a_report_is_json_without_nan():

@@ -7,6 +7,7 @@ import json
 import pytest
 from pilots import holds, text_of, until
 
+from engine.compare.again import vote_all, votes_of
 from engine.compare.report import read_report
 from engine.select.record import read_votes
 from tui.app import LorasmithApp
@@ -51,6 +52,40 @@ async def test_a_round_of_votes_enters_the_result_which_is_told_at_its_end(compa
     assert len(votes) == 4 and sum(vote.better is None for vote in votes) == 1
     assert all(vote.better is None or vote.better == max(vote.left, vote.right) for vote in votes)
     assert read_report(run.compare).votes == 4
+
+
+async def test_the_last_vote_is_taken_back_and_its_pair_asked_again(comparison_run):
+    run = comparison_run("too_close")
+    async with opened(run) as pilot:
+        await pilot.press("4")
+        assert "take back" not in await until(pilot, "pair 1 of 5")
+        await pilot.press("left", "right", "s")
+        await until(pilot, "pair 4 of 5, 2 votes cast", "u take back")
+        await pilot.press("u")
+        await until(pilot, "pair 2 of 5, 1 vote cast", "Taken back. 1 vote left.")
+        await pilot.press("left", "u", "u", *["right"] * 5)  # typed ahead: each meets what the one before has left
+        await until(pilot, "5 votes cast.")
+        await pilot.press("u")
+        await until(pilot, "pair 5 of 5, 4 votes cast", "Taken back. 4 votes left.")
+    first, *others = read_votes(run.compare / "votes.jsonl")
+    assert len(others) == 3 and all(vote.better == vote.right for vote in (first, *others))
+
+
+async def test_votes_of_another_day_are_taken_back_too_each_window_its_own_first(comparison_run):
+    run = comparison_run("too_close")
+    async with opened(run) as pilot:
+        await pilot.press("4")
+        await until(pilot, "pair 1 of 5")
+        await pilot.press("left")
+        await until(pilot, "pair 2 of 5, 1 vote cast")
+        vote_all(run.compare, votes_of("5=6"))  # the other window's
+        await pilot.press("u")
+        await until(pilot, "pair 1 of 5", "Taken back. 1 vote left.")
+        assert [vote.better for vote in read_votes(run.compare / "votes.jsonl")] == [None]
+        await pilot.press("u")
+        await until(pilot, "Taken back. 0 votes left.")
+        await holds(pilot, lambda: "take back" not in text_of(pilot), "nothing left to take back")
+    assert not read_votes(run.compare / "votes.jsonl") and read_report(run.compare).votes == 0
 
 
 async def test_a_further_round_asks_what_is_still_open(comparison_run):

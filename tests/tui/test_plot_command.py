@@ -55,7 +55,7 @@ def test_a_picture_that_is_there_stays_unless_force_is_said(lorasmith, fox, tmp_
     grid.write_text("mine")
     command = ("plot", "a fox", "--lora", "fox", "--steps", 2, "--to", grid)
     said = lorasmith(*command)
-    assert said.code == 1 and "exists: choose another name, or add --force to overwrite it" in " ".join(said.err.split())
+    assert said.code == 1 and "exists: choose another name, or add --force" in " ".join(said.err.split())
     assert grid.read_text() == "mine" and len(list_runs()) == 1
     assert lorasmith(*command, "--force").code == 0 and lorasmith(*command).code == 0, "its own grid may be taken anew"
     grid.write_text("mine")

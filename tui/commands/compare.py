@@ -7,10 +7,11 @@ import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.compare.find import comparison_name, comparison_of, parent_of, same_files, self_test_of
 from engine.compare.outlook import outlook
-from engine.compare.report import read_report, report_path
+from engine.compare.report import Report, read_report, report_path
 from engine.compare.settings import DOSES, KIND, CompareJob, job_text, own_prompts, read_compare_job
 from engine.compare.sources import files_in, files_job, open_source, run_job_of
 from engine.errors import LorasmithError, PlanError, RunError, shown
@@ -25,6 +26,9 @@ from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
 from tui.text import count, duration, home_path, say
+
+if TYPE_CHECKING:
+    from engine.select.votes import Vote
 
 _DEFAULT = "default"  # of --readers: none that was named
 
@@ -43,7 +47,9 @@ def compare_arguments(parser: Parser) -> None:
                         "measure; repeatable, remembered; default goes back to the best that are here")  # fmt: skip
     parser.add_argument("--fetch", action="store_true", help="first fetch the encoders that see best")
     parser.add_argument("--lean", type=_lean, metavar="X", help="below 1 towards fidelity, above 1 flexibility (1)")
-    parser.add_argument("--votes", type=named, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
+    votes = parser.add_mutually_exclusive_group()
+    votes.add_argument("--votes", type=named, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
+    votes.add_argument("--unvote", action="store_true", help="take the last of your votes back")
     parser.add_argument("--again", action="store_true", help="go through it again: what is missing is drawn")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the page there, with all its pictures in it")
     parser.add_argument("--self-test", type=int, nargs="?", const=0, metavar="N",
@@ -66,7 +72,7 @@ def compare(asked: Namespace) -> int:
         from engine.compare.page import check_place
 
         check_place(asked.html.expanduser().absolute())  # said before anything is drawn
-    if asked.votes or asked.lean is not None:
+    if asked.votes or asked.unvote or asked.lean is not None:
         return _decide_anew(asked, run)
     screen = _on_screen(asked)
     if run is not None and read_summary(run).alive:
@@ -268,15 +274,28 @@ def _join(asked: Namespace, run: RunFolder) -> int:
 
 def _decide_anew(asked: Namespace, run: RunFolder | None) -> int:
     """Votes and the dial: nothing is drawn."""
-    from engine.compare.again import decide_again, vote_all, votes_of
+    from engine.compare.again import decide_again, unvote, vote_all, votes_of
 
     if run is None or not report_path(run.compare).is_file():
         raise RunError(f"{shown(asked.what[0])} has not been compared yet: `lorasmith compare` does it first")
     if asked.votes:
         vote_all(run.compare, votes_of(asked.votes))
+    if asked.unvote:
+        taken, report = unvote(run.compare)
+        assert taken is not None
+        with _quiet(asked.json):
+            say(f"Taken back: {_voted(report, taken)}. {count(report.votes, 'vote')} left.")
     if asked.lean is not None:
         decide_again(run.compare, asked.lean)
     return _tell(asked, run)
+
+
+def _voted(report: Report, vote: Vote) -> str:
+    """A vote as it is told: 'epoch 6 rather than epoch 4'."""
+    left, right = (shown(report.name_of((point.checkpoint, point.weight))) for point in (vote.left, vote.right))
+    if vote.better is None:
+        return f"{left} and {right}: no difference"
+    return f"{left} rather than {right}" if vote.better == vote.left else f"{right} rather than {left}"
 
 
 def _tell(asked: Namespace, run: RunFolder) -> int:

@@ -73,6 +73,8 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
+    if report.votes:
+        say(f"`lorasmith compare {name} --unvote` takes the last of your votes back.")
     if report.choice is not None:
         other = "--epoch N takes another" if report.epochs else "--epoch N takes another by its number"
         say(f"`lorasmith choose {name}` makes it your LoRA ({other}).")

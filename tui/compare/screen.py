@@ -85,7 +85,7 @@ class CompareScreen(HouseScreen):
 
         verb: str
         trouble: str = ""
-        said: str = ""
+        name: str = ""
         report: Report | None = None
 
     def __init__(self, run: RunFolder, *, look_seconds: float = 1.0) -> None:
@@ -217,7 +217,6 @@ class CompareScreen(HouseScreen):
         return f"{shown(self.run.name)}{drawn}. {headline(self.seen)[0]}"
 
     # Saying.
-
     _saying = None
 
     @property
@@ -330,15 +329,15 @@ class CompareScreen(HouseScreen):
         while (doing := self._asked.get()) is not None:
             doing()
 
-    def ask(self, verb: str, *arguments: str) -> None:
-        """Has the engine do this; `Answered` says how it went."""
+    def ask(self, verb: str, *arguments: str, name: str = "") -> None:
+        """Has the engine do this, to the vote of this name; `Answered` says how it went."""
 
         def doing() -> None:
             if verb == "decide" and (self._lean is None or arguments[-1] != f"{self._lean:g}"):
                 return  # the dial was turned on meanwhile
-            answer = self.Answered(verb)
+            answer = self.Answered(verb, name=name)
             try:
-                answer.said = ask_engine(verb, self.run.compare, *arguments)
+                ask_engine(verb, self.run.compare, *arguments, *([f"--name={name}"] if name else []))
                 answer.report = read_report(self.run.compare)
             except LorasmithError as error:
                 answer.trouble = shown(error)
@@ -349,8 +348,9 @@ class CompareScreen(HouseScreen):
     def on_compare_screen_answered(self, message: Answered) -> None:
         if message.report is not None:
             self._take(message.report)
-        if message.verb == "vote":
-            self.query_one(VoteView).written(kept=not message.trouble)
+            if message.verb == "unvote":
+                self.say(f"Taken back. {count(message.report.votes, 'vote')} left.")
+        self.query_one(VoteView).answered(message.verb, message.name, done=not message.trouble)
         if message.trouble:
             self.say(message.trouble, "bad", 15.0)
         self.draw()
@@ -368,7 +368,10 @@ class CompareScreen(HouseScreen):
         self.ask("decide", "--lean", f"{self._lean:g}")
 
     def on_vote_view_cast(self, message: VoteView.Cast) -> None:
-        self.ask("vote", typed(message.left), typed(message.right), message.better)
+        self.ask("vote", typed(message.left), typed(message.right), message.better, name=message.name)
+
+    def on_vote_view_unvoted(self, message: VoteView.Unvoted) -> None:
+        self.ask("unvote", name=message.name)
 
     # Making one the LoRA.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -23,12 +24,27 @@ _TELLING = ("context", "action", "style", "attribute", "composition", "identity"
 
 @dataclass(frozen=True)
 class Ballot:
-    """The vote as it stands: the pairs of this round, which is next, what was said of those before."""
+    """The vote as it stands: the pairs of this round, what was said of those before the next one.
+
+    said: the names of the votes, by which they can be taken back; empty for a pair of which nothing was said.
+    """
 
     pairs: tuple[tuple[At, At], ...]
-    at: int = 0
-    cast: int = 0
+    said: tuple[str, ...] = ()
     before: str = ""
+
+    @property
+    def at(self) -> int:
+        return len(self.said)
+
+    @property
+    def cast(self) -> int:
+        return sum(map(bool, self.said))
+
+    @property
+    def last(self) -> str:
+        """The last vote's name, empty where none was cast in this round."""
+        return next((name for name in reversed(self.said) if name), "")
 
     @property
     def pair(self) -> tuple[At, At] | None:
@@ -38,8 +54,16 @@ class Ballot:
     def over(self) -> bool:
         return bool(self.pairs) and self.at >= len(self.pairs)
 
-    def next(self, *, cast: bool) -> Ballot:
-        return Ballot(self.pairs, self.at + 1, self.cast + cast, self.before)
+    def with_said(self, name: str) -> Ballot:
+        return replace(self, said=(*self.said, name))
+
+    def back_to(self, name: str) -> Ballot:
+        """Before this vote: its pair and what came after are asked again."""
+        return replace(self, said=self.said[: self.said.index(name)])
+
+    def without(self, name: str) -> Ballot:
+        """As if nothing had been said of this vote's pair."""
+        return replace(self, said=tuple("" if one == name else one for one in self.said))
 
 
 class VoteView(PictureBoard, can_focus=True):
@@ -54,6 +78,7 @@ class VoteView(PictureBoard, can_focus=True):
         Binding("right", "vote('right')", "right", tooltip="the right one is the better LoRA"),
         Binding("equals_sign,e", "vote('same')", "as good", key_display="=", tooltip="no difference"),
         Binding("s", "skip", "skip", tooltip="say nothing of this pair"),
+        Binding("u", "unvote", "take back", tooltip="take your last vote back"),
         Binding("up,k", "prompt(-1)", show=False, tooltip="the pair's pictures of another prompt, ↓ likewise"),
         Binding("down,j", "prompt(1)", show=False),
         Binding("enter", "again", "more pairs", tooltip="another round of pairs"),
@@ -72,6 +97,13 @@ class VoteView(PictureBoard, can_focus=True):
         left: At
         right: At
         better: str
+        name: str
+
+    @dataclass
+    class Unvoted(Message):
+        """A vote, to be taken back: the last of all where it has no name."""
+
+        name: str
 
     @dataclass
     class Changed(Message):
@@ -83,7 +115,9 @@ class VoteView(PictureBoard, can_focus=True):
         self.seen: Compared | None = None
         self.ballot = Ballot(())
         self.pending = 0
-        """Votes that are being written down."""
+        """Votes that are being written down, or taken back."""
+        self._taken_at: dict[str, int] = {}
+        """Which pair the votes were of that are being taken back."""
         self.at_prompt = 0
 
     def show(self, seen: Compared) -> None:
@@ -134,7 +168,7 @@ class VoteView(PictureBoard, can_focus=True):
         if self.pending:
             return [("The votes are being counted in…", "muted")]
         if not cast:
-            return [("The round is over without a vote; nothing has changed.", "plain"), *self._more()]
+            return [("The round is over without a vote.", "plain"), *self._more()]
         changed = "The result has changed." if after != self.ballot.before else "The result has not changed."
         all_ = f", {self.seen.report.votes} in all" if self.seen.report.votes != cast else ""
         return [
@@ -173,6 +207,8 @@ class VoteView(PictureBoard, can_focus=True):
     # Keys.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "unvote":
+            return bool(self.ballot.last) or (self.seen is not None and self.seen.report.votes > 0 and not self.pending)
         if action == "again":
             return self.ballot.over and not self.pending and self.seen is not None and bool(self.seen.report.ask)
         return self.ballot.pair is not None
@@ -181,25 +217,40 @@ class VoteView(PictureBoard, can_focus=True):
         pair = self.ballot.pair
         if pair is not None:
             self.pending += 1
-            self._go_on(cast=True)
-            self.post_message(self.Cast(*pair, better))
+            name = secrets.token_hex(4)
+            self._stand(self.ballot.with_said(name))
+            self.post_message(self.Cast(*pair, better, name))
 
     def action_skip(self) -> None:
         if self.ballot.pair is not None:
-            self._go_on(cast=False)
+            self._stand(self.ballot.with_said(""))
 
-    def _go_on(self, *, cast: bool) -> None:
-        self.ballot = self.ballot.next(cast=cast)
+    def action_unvote(self) -> None:
+        """Back to the pair of the last vote; where this round has none, the last one of those before is taken back."""
+        name = self.ballot.last
+        self.pending += 1
+        if name:
+            self._stand(self.ballot.back_to(name))
+            self._taken_at[name] = self.ballot.at
+        self.post_message(self.Unvoted(name))
+
+    def _stand(self, ballot: Ballot) -> None:
+        self.ballot = ballot
         self.at_prompt = 0
         self.redraw()
         self.refresh_bindings()
         self.post_message(self.Changed())
 
-    def written(self, *, kept: bool) -> None:
-        """A vote was written down, or could not be."""
+    def answered(self, verb: str, name: str, *, done: bool) -> None:
+        """A vote was written down or taken back, or could not be: then the ballot is as if it had not been asked."""
+        if verb not in {"vote", "unvote"}:
+            return
         self.pending = max(0, self.pending - 1)
-        if not kept:
-            self.ballot = Ballot(self.ballot.pairs, self.ballot.at, max(0, self.ballot.cast - 1), self.ballot.before)
+        at = self._taken_at.pop(name, -1) if verb == "unvote" else -1
+        if verb == "vote" and not done:
+            self.ballot = self.ballot.without(name)
+        elif not done and self.ballot.at == at:  # the pair has no other answer by now
+            self.ballot = self.ballot.with_said(name)
         self.redraw()
         self.refresh_bindings()
         self.post_message(self.Changed())

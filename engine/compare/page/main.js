@@ -38,7 +38,7 @@ function renderAll() {
 }
 
 function typing(target) {
-  return target.closest?.("input:not([type=radio]):not([type=range]):not([type=checkbox]), select, textarea");
+  return target.closest?.("input:not([type=radio]):not([type=range]):not([type=checkbox]):not([readonly]), select, textarea");
 }
 
 document.addEventListener("keydown", (event) => {

@@ -55,8 +55,18 @@ function renderBallot() {
       el("button", { type: "button", class: "close", onclick: () => $("vote").close() }, "Close ", el("kbd", {}, "Esc"))),
     el("div", { class: "candidates" }, side("Left", pair[0]), side("Right", pair[1])),
     report.photographs.length ? el("div", { class: "reminder" }, el("span", { class: "soft" }, "The subject:"), report.photographs.slice(0, 4).map((file, at) => picture(file, `Photograph ${at + 1} of the subject`, { eager: true }))) : null,
-    el("div", { class: "answers" }, answer("left", "Left", "\u2190"), answer("same", "No difference", "\u2193"), answer("right", "Right", "\u2192")));
+    el("div", { class: "answers" }, answer("left", "Left", "\u2190"), answer("same", "No difference", "\u2193"), answer("right", "Right", "\u2192"), takeBackButton()));
   $("vote").querySelector("[data-vote=same]").focus();
+}
+
+const takeBackButton = () => ballot.at > 0 && el("button", { type: "button", "data-vote": "back", onclick: takeBack }, "Take the last back ", el("kbd", {}, "u"));
+
+// Back to the pair before, as if nothing had been said of it: nothing is handed over until the line is pasted.
+function takeBack() {
+  if (!ballot?.at) return;
+  ballot.at -= 1;
+  ballot.pairs[ballot.at].said = null;
+  renderBallot();
 }
 
 function castVote(word) {
@@ -87,11 +97,15 @@ function renderResult() {
     el("header", {}, el("div", {}, el("p", { class: "kicker" }, "Your votes"), el("h2", {}, "What you preferred")), el("button", { type: "button", class: "close", onclick: () => $("vote").close() }, "Close ", el("kbd", {}, "Esc"))),
     el("ul", {}, rows), el("p", {}, "A page cannot write files. Paste this line where lorasmith runs, and the votes enter the result:"),
     el("div", { class: "paste" }, field, el("button", { type: "button", class: "main", onclick: copy }, "Copy"), copied),
-    el("p", {}, el("button", { type: "button", onclick: () => { $("vote").close(); openVote(); } }, "Vote again")));
+    el("p", {}, el("button", { type: "button", onclick: () => { $("vote").close(); openVote(); } }, "Vote again"), " ", takeBackButton()));
   field.focus();
 }
 
 function voteKey(event) {
+  if (event.key === "u" && ballot?.at) {
+    event.preventDefault();
+    return takeBack();
+  }
   const word = { ArrowLeft: "left", ArrowRight: "right", ArrowDown: "same", l: "left", r: "right", s: "same" }[event.key];
   if (!word || !ballot || ballot.at >= ballot.pairs.length) return;
   event.preventDefault();
