@@ -85,9 +85,9 @@ RUNNING = (
     Verb("compare", "compare RUN | FILES", "which checkpoint to take, and why", "tui.commands.compare:compare",
          "Draws few pictures of every checkpoint, more of those that may be the best, and weighs likeness to the "
          "photographs against freedom. A second call prints what was found."),
-    Verb("choose", "choose RUN [--epoch N] [--to FOLDER]", "make one epoch your LoRA", "tui.commands.choose:choose",
-         "Writes it under its final name, with trigger words, weight, preview, card and the comparison's page."),
-    Verb("export", "export RUN --epoch N --to FILE", "copy a checkpoint out", "tui.commands.export:export"),
+    Verb("choose", "choose RUN [--epoch N] [--to PLACE]", "make one epoch your LoRA", "tui.commands.choose:choose",
+         "Writes it under its final name, with trigger words, weight, preview, card and the comparison's page; "
+         "with --alone the file and nothing beside it."),
 )  # fmt: skip
 
 

@@ -48,19 +48,20 @@ class Exported:
 
 def choose(
     named: str | Path, epoch: int | None = None, weight: float | None = None, to: Path | None = None, name: str = "",
-    *, force: bool = False,
+    *, force: bool = False, alone: bool = False,
 ) -> Exported:  # fmt: skip
     """Writes a checkpoint of a comparison, or of a training, as the person's LoRA; the comparison remembers it.
 
     `to` is a folder (home()/loras) or the .safetensors file itself; `name` is taken from the plan. The tensors are
     the checkpoint's own to the bit. Beside the file: its preview (NAME.png), the words and weight that A1111 and
     Forge read (NAME.json), a card (NAME.md), samples (NAME.samples.jpg) and, where there was a comparison, its page
-    (NAME.html). All of them are written before one is put in its place, so a full disk leaves nothing half done.
+    (NAME.html); with `alone` none of these. All of them are written before one is put in its place, so a full disk
+    leaves nothing half done.
     Raises LorasmithError, also where a file would be overwritten and `force` is not given.
     """
     choice = find_choice(named, epoch, weight)
     folder, name = _target(to, name or ("" if to and to.suffix == ".safetensors" else choice.title))
-    names = _names(choice, name)
+    names = _names(choice, name, alone=alone)
     _check_free(folder, list(names.values()), choice.file, force)
     try:
         with _beside(folder) as staging:
@@ -102,7 +103,10 @@ def _target(to: Path | None, name: str) -> tuple[Path, str]:
     return folder, name
 
 
-def _names(choice: Choice, name: str) -> dict[str, str]:
+def _names(choice: Choice, name: str, *, alone: bool) -> dict[str, str]:
+    """What is written, and as which file."""
+    if alone:
+        return {"LoRA": f"{name}.safetensors"}
     names = {"LoRA": f"{name}.safetensors", "preview": f"{name}.png", "words and weight": f"{name}.json",
              "card": f"{name}.md", "samples": f"{name}.samples.jpg", "page": f"{name}.html"}  # fmt: skip
     return names if choice.report is not None else {what: file for what, file in names.items() if what != "page"}
@@ -149,6 +153,8 @@ def _write_all(choice: Choice, name: str, names: dict[str, str], staging: Path) 
     lora = staging / names["LoRA"]
     with atomic_path(lora) as beside:
         metadata = restate(choice.file, beside, changes)
+    if len(names) == 1:
+        return ()
     texts = {"words and weight": a1111_card(choice)}
     if samples:
         write_atomic(staging / names["preview"], as_png(samples[0].path))

@@ -186,6 +186,33 @@ def test_a_training_without_a_comparison_is_chosen_from_directly(made, own_home)
         choose("fox", epoch=11)
 
 
+def test_alone_it_is_the_file_at_the_place_that_is_named(made, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SSH_CONNECTION", "203.0.113.5 50000 2001:db8::7 22")
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    place = folder / "my fox.safetensors"
+    assert main(["choose", "fox", "--epoch", "5", "--to", str(place), "--alone"]) == 0
+    assert list(folder.iterdir()) == [place] and tensors(place).keys() == tensors(checkpoint(made, 5)).keys()
+    assert metadata(place)["modelspec.trigger_phrase"] == "ohwx animal"
+    said = capsys.readouterr().out
+    assert re.search(r"To fetch it, type.*\n  scp '\w+@\[2001:db8::7\]:\S*/my fox\.safetensors' \.", said)
+    assert main(["choose", "fox", "--to", str(place), "--alone"]) == 1
+    assert "exists" in capsys.readouterr().err and list(folder.iterdir()) == [place]
+
+
+def test_an_epoch_that_is_not_there_names_those_that_are(made):
+    run = uncompared(made)
+    for number in range(3, 10):
+        checkpoint(made, number).unlink()
+    (run.checkpoints / f"{run.name}-step00000030.safetensors").touch()  # saved on request, of no epoch
+    with pytest.raises(LorasmithError, match=r"no checkpoint of epoch 3: there are 1, 2, 10"):
+        choose("fox", epoch=3)
+    for number in (1, 2, 10):
+        checkpoint(made, number).unlink()
+    with pytest.raises(LorasmithError, match="has no checkpoint yet"):
+        choose("fox", epoch=1)
+
+
 def test_files_from_elsewhere_keep_their_names():
     comparison.from_elsewhere()
     done = choose("loras-compare")

@@ -43,7 +43,7 @@ def test_a_wrong_command_is_answered_with_a_sentence_and_code_2(lorasmith, argum
     [
         (["watch", "nowhere"], "there is no run 'nowhere'"),
         (["status", "nowhere"], "there is no run 'nowhere'"),
-        (["export", "nowhere", "--epoch", "1", "--to", "x.safetensors"], "there is no run 'nowhere'"),
+        (["choose", "nowhere", "--epoch", "1", "--to", "x.safetensors"], "there is no run 'nowhere'"),
         (["train", "nowhere.toml"], "There is no plan file nowhere.toml; make one with `lorasmith plan new`."),
         (["estimate", "."], ". is a folder; name the plan file (.toml) in it."),
         (["check", "nowhere"], "does not exist"),

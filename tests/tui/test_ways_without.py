@@ -21,7 +21,7 @@ VERBS = {
     "subject": ("plan new", "download"), "pictures": ("check",), "class": ("regularize",), "words": ("words",),
     "captions": ("caption", "captions"), "parameters": ("estimate", "import-preset"), "review": ("train",),
     "watch": ("watch", "status", "save", "sample", "pause", "resume", "stop"), "runs": ("status",),
-    "compare": ("compare", "choose", "export"),
+    "compare": ("compare", "choose"),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.errors import shown
 from tui.arguments import Parser, json_argument, named, positive
-from tui.commands.export import fetch_command
+from tui.fetching import fetch_command
 from tui.text import home_path, say, say_json, size
 
 _BESIDE = {
@@ -24,8 +24,10 @@ def choose_arguments(parser: Parser) -> None:
     parser.add_argument("run", type=named, metavar="RUN", help="a comparison, or the run that was trained")
     parser.add_argument("--epoch", type=positive, metavar="N", help="which one (the comparison's choice)")
     parser.add_argument("--weight", type=_weight, metavar="W", help="the weight to use it at (what was measured best)")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where it goes (the folder loras beside the runs)")
+    parser.add_argument("--to", type=Path, metavar="PLACE",
+                        help="a folder, or the .safetensors file to write (the folder loras beside runs)")  # fmt: skip
     parser.add_argument("--name", default="", metavar="NAME", help="what to call it (the plan's name)")
+    parser.add_argument("--alone", action="store_true", help="write the LoRA's file and nothing beside it")
     parser.add_argument("--force", action="store_true", help="overwrite files of that name")
     json_argument(parser)
 
@@ -34,7 +36,9 @@ def choose(asked: Namespace) -> int:
     """Writes the LoRA with its card, preview and page."""
     from engine.compare.export import choose as export
 
-    done = export(asked.run, asked.epoch, asked.weight, asked.to, asked.name, force=asked.force)
+    done = export(
+        asked.run, asked.epoch, asked.weight, asked.to, asked.name, force=asked.force, alone=asked.alone
+    )
     if asked.json:
         say_json(done.as_json())
         return 0
@@ -50,8 +54,8 @@ def choose(asked: Namespace) -> int:
     for note in done.notes:
         say(f"Note: {shown(note)}", hang=6)
     say("Pictures made with it are AI-generated: say so wherever you show them.")
-    say("To fetch it with all that belongs to it, type on your own computer:")
-    say(fetch_command(done.file.with_name(f"{done.name}.*")), indent=2, raw=True)
+    say(f"To fetch it{' with all that belongs to it' if done.beside else ''}, type on your own computer:")
+    say(fetch_command(done.file.with_name(f"{done.name}.*") if done.beside else done.file), indent=2, raw=True)
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine.compare.report import PointRow, Report
 from engine.errors import shown
 from engine.runs.folder import RunFolder
-from tui.commands.export import fetch_command
+from tui.fetching import fetch_command
 from tui.text import home_path, say, table
 
 _PARTS = {"prompt": "prompt", "style": "style", "diversity": "varied", "copying": "own", "bleed": "class"}

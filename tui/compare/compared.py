@@ -179,6 +179,6 @@ def why_ruled_out(row: PointRow) -> str:
 
 def fetch_line(file: Path) -> str:
     """The `scp` line for a LoRA and what lies beside it."""
-    from tui.commands.export import fetch_command
+    from tui.fetching import fetch_command
 
     return fetch_command(file.with_name(f"{file.name.removesuffix('.safetensors')}.*"))
