@@ -136,6 +136,17 @@ async def test_a_bulk_edit_shows_what_it_does_before_it_does_it_and_is_one_undo(
         assert said(folder) == [*TEXTS[:3], "-", TEXTS[4]]
 
 
+async def test_an_expression_without_end_is_given_up_while_the_screen_answers(folder):
+    (folder / "0.txt").write_text("a" * 60, encoding="utf-8")
+    async with opened(draft_of(folder)) as (pilot, _):
+        await pilot.press("r", "end", "tab", *[*["backspace"] * 9], *"(a|aa)+$ ")
+        await pilot.pause(0.3)  # it is being tried now
+        await pilot.press(*"here")
+        assert "(a|aa)+$ here" in text_of(pilot)
+        await until(pilot, "takes longer than 1 s on these captions, so nothing is")
+        assert said(folder)[0] == "a" * 60
+
+
 async def test_problems_words_and_phrases_sift_the_list(folder):
     draft = draft_of(folder).with_plan({"subject.instance_prompt": ""})
     async with opened(draft) as (pilot, _):
