@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from engine.errors import shown
 from engine.runs.events import Event
-from tui.text import duration, size
+from tui.text import count, duration, size
+
+if TYPE_CHECKING:
+    from engine.compare.outlook import Outlook
 
 _BYTES_FROM = 10_000_000  # a stage that counts further counts bytes: nobody has as many pictures
 _UNITS = {"regularize": "picture", "words": "picture", "bank": "picture", "plot": "picture",
@@ -28,11 +32,22 @@ def stage_words(name: str, done: int | None, total: int | None) -> str:
     return f"{shown(name)} {done}/{total}" if total is not None else f"{shown(name)} {done}"
 
 
-def rate_words(done: int, total: int, rate: float) -> str:
-    """'2.1/s, 18 s left' at `rate` a second; bytes as '350.0 MB/s'."""
+def rate_words(done: int, total: int, rate: float, left: float | None = None) -> str:
+    """'2.1/s, 18 s left' at `rate` a second; bytes as '350.0 MB/s'; `left` is that of the whole where it is known."""
     whole = max(done, total)
     pace = f"{size(rate)}/s" if whole >= _BYTES_FROM else f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
+    if left is not None:
+        return f"{pace}, {duration(left)} left in all"
     return f"{pace}, {duration((total - done) / rate)} left"
+
+
+def cost_words(seen: Outlook) -> str:
+    """'336 to 588 pictures, 4 min to 7 min here': what a comparison will cost; of its time only what is known."""
+    least, most = seen.pictures.least, seen.pictures.most
+    pictures = count(least, "picture") if least == most else f"{least:,} to {most:,} pictures"
+    if seen.span is None:
+        return pictures
+    return f"{pictures}, {' to '.join(dict.fromkeys(map(duration, seen.span)))} here"
 
 
 def unit_of(kind: str) -> str:

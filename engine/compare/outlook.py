@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from engine.compare.grid import Cost, cost, grid_of
 from engine.compare.report import read_report
-from engine.compare.settings import KIND, CompareJob, read_compare_job
+from engine.compare.settings import KIND, CompareJob, Depth, read_compare_job
 from engine.compare.sources import open_source
 from engine.errors import LorasmithError
 from engine.estimate import base_shape
@@ -22,13 +23,27 @@ class Outlook:
     pictures: Cost
     seconds: float | None
 
+    @property
+    def span(self) -> tuple[float, float] | None:
+        """Seconds that it takes at least and at most; None where no picture was drawn with this base before."""
+        return None if self.seconds is None else (self.pictures.least * self.seconds, self.pictures.most * self.seconds)
+
 
 def outlook(job: CompareJob, own_set: str = "") -> Outlook:
     """Counts what a job will draw. LorasmithError for what it would refuse: no checkpoint, mistakes in the prompts."""
-    source = open_source(job)
+    return outlooks(job, (job.depth,), own_set)[job.depth]
+
+
+def outlooks(job: CompareJob, depths: Iterable[Depth], own_set: str = "") -> dict[Depth, Outlook]:
+    """The same for a job at each of these depths; the runs of before are looked through once."""
+    source, seconds = open_source(job), seconds_before(job)
     native = base_shape(source.base.model)[1]
-    grid = grid_of(job, source, native=native, step=64, own_set=own_set)
-    return Outlook(len(source.entries), cost(grid, len(source.entries), job), seconds_before(job))
+    found: dict[Depth, Outlook] = {}
+    for depth in depths:
+        asked = replace(job, depth=depth)
+        grid = grid_of(asked, source, native=native, step=64, own_set=own_set)
+        found[depth] = Outlook(len(source.entries), cost(grid, len(source.entries), asked), seconds)
+    return found
 
 
 def seconds_before(job: CompareJob) -> float | None:

@@ -25,7 +25,8 @@ from tui.commands.status import typed
 from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
-from tui.text import count, duration, home_path, say
+from tui.telling import cost_words
+from tui.text import count, home_path, say
 
 if TYPE_CHECKING:
     from engine.select.votes import Vote
@@ -252,14 +253,8 @@ def _tell_cost(job: CompareJob, own_set: str) -> None:
     if job.dose:
         say(f"The same LoRA, epoch {job.dose}, is drawn at {len(DOSES)} weights from 0 to 2.")
         return
-    least, most = seen.pictures.least, seen.pictures.most
-    pictures = count(least, "picture") if least == most else f"{least:,} to {most:,} pictures"
-    took = ""
-    if seen.seconds is not None:
-        ends = [duration(number * seen.seconds) for number in (least, most)]
-        took = f", {ends[0]} here" if ends[0] == ends[1] else f", {ends[0]} to {ends[1]} here"
     say(
-        f"{count(seen.checkpoints, 'checkpoint')} and the untouched base: {pictures}{took}. "
+        f"{count(seen.checkpoints, 'checkpoint')} and the untouched base: {cost_words(seen)}. "
         "Everything drawn is kept; it can be stopped at any moment."
     )
 

@@ -21,7 +21,8 @@ from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
 from tui.steps.form import Line, Said
-from tui.text import count, duration
+from tui.telling import cost_words
+from tui.text import count
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
@@ -61,23 +62,17 @@ class Costs:
     outlooks: Mapping[Depth, Outlook]
 
     def words(self, depth: Depth) -> str:
-        """ "336 to 588 pictures, 4 min to 7 min here"."""
         seen = self.outlooks[depth]
-        least, most = seen.pictures.least, seen.pictures.most
-        pictures = count(least, "picture") if least == most else f"{least:,} to {most:,} pictures"
-        if seen.seconds is None:
-            return f"{pictures}; how long one takes here shows when it draws"
-        ends = list(dict.fromkeys(duration(number * seen.seconds) for number in (least, most)))
-        return f"{pictures}, {' to '.join(ends)} here"
+        return cost_words(seen) + ("; how long one takes here shows when it draws" if seen.span is None else "")
 
 
 def costs_of(run: RunFolder) -> Costs:
     """Counts what would be drawn. LorasmithError where there is nothing to compare."""
-    from engine.compare.outlook import outlook
+    from engine.compare.outlook import outlooks
     from engine.compare.sources import run_job_of
 
     job = run_job_of(run)
-    return Costs(job, {depth: outlook(replace(job, depth=depth)) for depth, _ in DEPTHS})
+    return Costs(job, outlooks(job, [depth for depth, _ in DEPTHS]))
 
 
 class StartCompare(ModalScreen[RunFolder | None]):
