@@ -209,11 +209,14 @@ class Story:
             self._line(event.t, ", ".join(part for part in (words, self._rate(event, *whole)) if part))
 
     def _rate(self, event: Event, done: int | None, total: int | None) -> str:
-        """How fast a stage goes on since its first word, and what is left of it; empty where that is not known yet."""
+        """How fast a stage goes on since its first word, and what is left of it, or of the whole where that is told.
+
+        Empty where that is not known yet.
+        """
         seconds, more = event.elapsed - self._began[0], (done or 0) - self._began[1]
         if done is None or total is None or done >= total or seconds < 1 or more < 1:
             return ""
-        return rate_words(done, total, more / seconds)
+        return rate_words(done, total, more / seconds, event.number("left"))
 
     def _line(self, t: float, text: str) -> None:
         if text:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,13 +23,17 @@ _QUIET_SECONDS = 15.0  # without a picture after which the record says that it g
 
 @dataclass(eq=False)
 class Board:
-    """Keeps report.json true to what is there; a person's dial, votes and choice in it are never overwritten."""
+    """Keeps report.json true to what is there; a person's dial, votes and choice in it are never overwritten.
+
+    left: says how many seconds the whole comparison still takes, as far as that is known.
+    """
 
     job: Job
     folder: Path
     report: Report
     measured: Measurements | None = None
     hires: Measurements | None = None
+    left: Callable[[], float | None] = lambda: None
     _pictures: dict[str, PictureRow] = field(default_factory=dict)
     _stage: tuple[str, int, int] = ("", 0, 0)
     _seen: set[str] = field(default_factory=set)
@@ -40,7 +44,7 @@ class Board:
         """A stage of so many pictures begins."""
         self.report = replace(self.report, stage=stage)
         self._stage, self._seen = (stage, 0, total), set()
-        self.job.stage(stage, 0, total)
+        self.job.stage(stage, 0, total, left=self.left())
         self.write()
 
     def picture(self, shot: Shot) -> None:
@@ -50,7 +54,7 @@ class Board:
             self._seen.add(shot.file)
         name, _, total = self._stage
         self._stage = (name, min(len(self._seen), total), total)
-        self.job.stage(*self._stage)
+        self.job.stage(*self._stage, left=self.left())
         self._told = time.monotonic()
         if time.monotonic() - self._written > _WRITE_SECONDS:
             self.write(judge=False)
@@ -64,7 +68,8 @@ class Board:
         """Between two denoising steps: long ones are told of, so that quiet is explained."""
         if time.monotonic() - self._told > _QUIET_SECONDS:
             self._told = time.monotonic()
-            self.job.event("stage", name=self._stage[0], done=self._stage[1], total=self._stage[2])
+            name, done, total = self._stage
+            self.job.event("stage", name=name, done=done, total=total, left=self.left())
 
     def note(self, sentence: str) -> None:
         """A sentence for the report and the record, once."""
@@ -80,6 +85,11 @@ class Board:
     def row(self, number: int, **changes: object) -> None:
         rows = (replace(one, **changes) if one.checkpoint == number else one for one in self.report.checkpoints)  # type: ignore[arg-type]
         self.report = replace(self.report, checkpoints=tuple(rows))
+
+    @property
+    def placed(self) -> int:
+        """How many pictures there are."""
+        return len(self._pictures)
 
     def plan(self, pictures: int) -> None:
         self.report = replace(self.report, planned=pictures)

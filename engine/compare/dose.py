@@ -42,7 +42,7 @@ def draw_doses(work: Work, checkpoint: int) -> None:
     prompts = work.grid.first
     pictures = len(prompts) * len(work.grid.seeds)
     work.board.plan((len(DOSES) + 1) * pictures)
-    work.board.begin(STAGE, (len(DOSES) + 2) * pictures)
+    work.begin_counted(STAGE, (len(DOSES) + 2) * pictures, (len(DOSES) + 1) * pictures)
     work.draw(BASE, prompts)
     points = [Point(checkpoint, weight) for weight in DOSES]
     work.painter.draw_bare(work.grid.shots(points[0], prompts), BARE)

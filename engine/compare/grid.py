@@ -135,15 +135,23 @@ class Cost:
     least: int
     most: int
 
+    @property
+    def likely(self) -> int:
+        return (self.least + self.most) // 2
 
-def cost(grid: Grid, checkpoints: int, job: CompareJob) -> Cost:
-    """Counts pictures before anything is drawn. Survivors are at least three, finalists one to three."""
+
+def cost(grid: Grid, checkpoints: int, job: CompareJob, kept: int | None = None) -> Cost:
+    """Counts pictures before anything is drawn. Survivors are at least three, finalists one to three.
+
+    kept: how many have survived, where that is known by now.
+    """
     seeds = len(grid.seeds)
     first, rest = len(grid.first) * seeds, len(grid.rest) * seeds
     stage_one = (checkpoints + 1) * first
     if job.depth == "quick":
         return Cost(first, stage_one, stage_one, stage_one)
     survivors = min(3, checkpoints), checkpoints if job.depth == "thorough" else min(MOST_SURVIVORS, checkpoints)
+    survivors = survivors if kept is None else (kept, kept)
     finalists = min(1, checkpoints), min(3, checkpoints)
     least, most = (
         stage_one + rest * (1 + s) + 2 * f * first + 2 * rest + first

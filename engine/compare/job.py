@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engine.base.chosen import open_chosen
@@ -20,6 +20,8 @@ from engine.compare.dose import draw_doses, findings, verdict
 from engine.compare.grid import Grid, Shot, cost, grid_of
 from engine.compare.judging import Stages, stages_of
 from engine.compare.measuring import Measuring
+from engine.compare.outlook import seconds_before
+from engine.compare.pace import Pace
 from engine.compare.page import write_page
 from engine.compare.painter import Painter, Undrawable, Wear
 from engine.compare.photographs import place_photographs
@@ -67,6 +69,7 @@ class Work:
     painter: Painter
     board: Board
     measuring: Measuring
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def folder(self) -> Path:
@@ -86,6 +89,29 @@ class Work:
             return None
         entry = next(one for one in self.source.entries if one.number == point.checkpoint)
         return Wear(entry.path, point.weight)
+
+    def begin(self, stage: str, wanted: Mapping[Point, Sequence[Prompt]], later: int) -> None:
+        """A stage begins that has these pictures; about so many come in the stages after it."""
+        total = sum(map(len, wanted.values())) * len(self.grid.seeds)
+        missing = sum(self._missing(point, prompts) for point, prompts in wanted.items())
+        self.board.plan(self.board.placed + total + later)
+        self.begin_counted(stage, total, missing, later)
+
+    def begin_counted(self, stage: str, total: int, missing: int, later: int = 0) -> None:
+        """A stage begins of so many pictures, of which so many are still to be drawn."""
+        self.pace.begin(missing, later, self.painter.drawn)
+        self.board.begin(stage, total)
+
+    def seconds_left(self) -> float | None:
+        """Of the whole comparison, at the pace of what was drawn and measured so far."""
+        spent = self.painter.seconds + self.measuring.seconds
+        return self.pace.seconds_left(self.painter.drawn, spent, self.painter.batch)
+
+    def _missing(self, point: Point, prompts: Sequence[Prompt]) -> int:
+        try:
+            return len(self.painter.missing(self.wear(point), self.grid.shots(point, prompts)))
+        except Undrawable:
+            return 0  # said when it is its turn
 
     def draw(self, point: Point, prompts: Sequence[Prompt]) -> bool:
         """Draws and measures a point's pictures; False where its LoRA cannot be drawn with, which is told."""
@@ -155,9 +181,8 @@ class Work:
         if self.asked.dose:
             sentence = verdict(findings(report, self.folder))
         else:
-            self.job.stage("writing the page")
             try:
-                write_page(self.folder)
+                write_page(self.folder, told=self.job.progress("writing the page"))
             except LorasmithError as error:
                 self.job.warn(str(error))
         self.job.event("compared", text=sentence, pictures=report.drawn)
@@ -169,6 +194,7 @@ def prepared(job: Job, asked: CompareJob) -> Work:
     folder.mkdir(parents=True, exist_ok=True)
     source = open_source(asked)
     base = open_chosen(source.base, job)
+    before = seconds_before(asked)
     own = own_prompts(job.folder)
     grid = grid_of(
         asked, source, native=base.native_resolution, step=base.bucket_step, own_set=str(own) if own.is_file() else ""
@@ -196,8 +222,8 @@ def prepared(job: Job, asked: CompareJob) -> Work:
     neutral = [folder / shot.file for shot in grid.shots(BASE, grid.first)]
     opener = reader_opener(readers, source, grid, lambda: [path for path in neutral if path.is_file()])
     measuring = Measuring(folder, MEASURED, grid.prompts.hash, opener)
-    work = Work(job, asked, source, grid, painter, board, measuring)
-    painter.told, painter.idle = work.told, board.going_on
+    work = Work(job, asked, source, grid, painter, board, measuring, Pace(before))
+    painter.told, painter.idle, board.left = work.told, board.going_on, work.seconds_left
     return work
 
 
@@ -210,9 +236,8 @@ def compare(work: Work) -> None:
     if len(usable) == 1:
         work.board.note("There is one checkpoint to compare, so it is held against the untouched base alone.")
     money = cost(work.grid, len(usable), work.asked)
-    work.board.plan((money.least + money.most) // 2)
-    work.job.event("plan", pictures=work.board.report.planned, least=money.least, most=money.most)
-    _first(work, usable)
+    work.job.event("plan", pictures=money.likely, least=money.least, most=money.most)
+    _first(work, usable, money.likely - money.first)
     if work.asked.depth == "quick" or not work.usable:
         return
     kept = _more(work)
@@ -221,13 +246,13 @@ def compare(work: Work) -> None:
         _hires(work)
 
 
-def _first(work: Work, usable: Sequence[int]) -> None:
+def _first(work: Work, usable: Sequence[int], later: int) -> None:
     """The first prompts of the base and of every checkpoint, the likeliest first."""
     grid = work.grid
     losses = [HeldOutLoss(row.checkpoint, row.held_out) for row in work.board.report.checkpoints
               if row.held_out is not None]  # fmt: skip
     order = drawing_order(usable, losses)
-    work.board.begin(FIRST, (len(order) + 1) * len(grid.first) * len(grid.seeds))
+    work.begin(FIRST, dict.fromkeys([BASE, *map(Point, order)], grid.first), later)
     work.draw(BASE, grid.first)
     done: list[Point] = []
     for number in order:
@@ -256,7 +281,9 @@ def _more(work: Work) -> list[Point]:
             f"After the first pictures no more were drawn of {several(board.report, given_up)}; the figures of those "
             "rest on the first prompts."
         )
-    board.begin(MORE, (len(points) + 1) * len(grid.rest) * len(grid.seeds))
+    money = cost(grid, len(work.usable), work.asked, len(points))
+    wanted = dict.fromkeys([BASE, *points], grid.rest)
+    work.begin(MORE, wanted, money.likely - money.first - len(wanted) * len(grid.rest) * len(grid.seeds))
     work.draw(BASE, grid.rest)
     for point in points:
         work.draw(point, grid.rest)
@@ -286,7 +313,7 @@ def _weights(work: Work) -> None:
     grid, choice = work.grid, decision.choice.checkpoint
     points = [Point(point.checkpoint, weight) for point in finalists(decision, _FINALISTS) for weight in OTHER_WEIGHTS]
     prompts = {point: (*grid.first, *grid.rest) if point.checkpoint == choice else grid.first for point in points}
-    work.board.begin(WEIGHTS, sum(map(len, prompts.values())) * len(grid.seeds))
+    work.begin(WEIGHTS, prompts, len(grid.first) * len(grid.seeds))
     for point in points:
         if work.draw(point, grid.first) and point.checkpoint == choice and grid.rest:
             work.draw(point, grid.rest)
@@ -305,7 +332,7 @@ def _hires(work: Work) -> None:
     if late.checkpoint <= decision.choice.checkpoint:
         return
     shots = work.grid.shots(decision.choice, work.grid.first)
-    work.board.begin(HIRES_FIX, len(shots))
+    work.begin_counted(HIRES_FIX, len(shots), len(shots))
     work.board.hires = draw_hires(work, decision.choice, late, shots)
     work.board.write()
 

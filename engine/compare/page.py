@@ -9,7 +9,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -34,12 +34,19 @@ _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _REPORT = b'<script type="application/json" id="report">'
 
 
-def write_page(folder: Path, to: Path | None = None, report: Report | None = None) -> Path:
+Told = Callable[[int, int], None]
+"""Of pictures that are put into a page: so many of so many. It may raise, and so end the work."""
+
+
+def write_page(
+    folder: Path, to: Path | None = None, report: Report | None = None, told: Told = lambda done, total: None
+) -> Path:
     """Writes the page of a comparison's folder: page.html in it, or `to` anywhere; returns its path.
 
     In the folder large pictures are embedded as thumbnails, and looking closer opens the PNG beside the page; `to`
     stands alone, with pictures as large as a sensible file allows. Thumbnails of the page that is there already are
-    taken over. Raises LorasmithError for a report that cannot be read, or a place that cannot be written.
+    taken over; making them takes up to a minute, of which `told` hears. Raises LorasmithError for a report that cannot
+    be read, or a place that cannot be written.
     """
     folder = folder.absolute()
     path = folder / PAGE if to is None else to.expanduser().absolute()
@@ -47,7 +54,7 @@ def write_page(folder: Path, to: Path | None = None, report: Report | None = Non
         check_place(path)
     report = report or read_report(folder)
     try:
-        write_atomic(path, page_text(folder, report, beside=path.parent == folder, before=path))
+        write_atomic(path, page_text(folder, report, beside=path.parent == folder, before=path, told=told))
     except OSError as error:
         raise LorasmithError(
             f"{shown(path)} cannot be written ({error.strerror or error}): make room, or choose another place."
@@ -69,7 +76,10 @@ def check_place(path: Path) -> None:
         raise LorasmithError(f"{shown(path)} exists and is no page of a comparison: choose another name.")
 
 
-def page_text(folder: Path, report: Report, *, beside: bool, before: Path | None = None) -> str:
+def page_text(
+    folder: Path, report: Report, *, beside: bool, before: Path | None = None,
+    told: Told = lambda done, total: None,
+) -> str:  # fmt: skip
     """The page's HTML. `beside`: it will lie in `folder`; `before`: a page whose thumbnails may still hold."""
     style, script = (_together(names) for names in (_STYLES, _SCRIPTS))
     script = f'"use strict";\n(() => {{\n{script}\n}})();'
@@ -82,7 +92,7 @@ def page_text(folder: Path, report: Report, *, beside: bool, before: Path | None
         "style": style,
         "script": script,
         "report": _json(_told(report)),
-        "images": _json(_images(folder, report, beside, _former(before))),
+        "images": _json(_images(folder, report, beside, _former(before), told)),
     }
     return _PLACE.sub(lambda place: values[place[1]], _read("page.html"))
 
@@ -115,7 +125,9 @@ def _visible(value: Any) -> Any:
     return [_visible(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
-def _images(folder: Path, report: Report, beside: bool, former: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _images(
+    folder: Path, report: Report, beside: bool, former: Mapping[str, Any], told: Told
+) -> dict[str, dict[str, Any]]:
     """Every picture that can be read, by the file's name in the report."""
     names = [*(row.file for row in report.pictures), *report.photographs]
     side = _SMALL if beside else next((side for side, bytes_ in _SIDES if len(names) * bytes_ <= _BUDGET), _SMALL)
@@ -126,14 +138,18 @@ def _images(folder: Path, report: Report, beside: bool, former: Mapping[str, Any
 
     found = {}
     names = list(dict.fromkeys(names))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:  # Pillow lets go of the interpreter meanwhile
-        for name, made in zip(names, threads.map(image, names), strict=True):
+    threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1))  # Pillow lets go of the interpreter meanwhile
+    try:
+        for at, (name, made) in enumerate(zip(names, threads.map(image, names), strict=True), 1):
+            told(at, len(names))
             if made is None:
                 continue
             large = made.pop("larger")
             if beside and large:
                 made["full"] = quote(name)
             found[shown(name)] = made
+    finally:
+        threads.shutdown(cancel_futures=True)
     return found
 
 

@@ -172,6 +172,7 @@ class Painter:
                     text += f", Denoising strength: {fix.denoise:g}, Hires upscale: {fix.scale:g}"
                 store.put(order, lambda path, pixels=pixels, text=text: save_png(pixels, path, text))
                 self.drawn += 1
+                self.seconds, before = self.seconds + time.monotonic() - before, time.monotonic()
                 self._place_all(store, [at[order]])
         except BaseModelError as error:
             if wear is None:

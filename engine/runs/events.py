@@ -8,7 +8,7 @@ The events and their fields, any of which may be absent or None:
 |------------|--------|
 | started    | verb, pid, host, version, launch, boot, monotonic, from_step: the first of an attempt |
 | plan       | the resolved values; from_step: the first step this attempt does (1; n+1 after state n) |
-| stage      | name, done, total: what goes on before, between and after the steps |
+| stage      | name, done, total: what goes on before, between and after the steps; left: seconds of the whole job |
 | step       | step, steps, epoch, epochs, loss, prior, grad_norm, lr, images: `step` counts from 1 |
 | validation | step, epoch, loss, base: the held-out loss, and the untouched base's |
 | sample     | step, epoch, files: paths relative to the run folder |

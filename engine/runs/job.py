@@ -89,10 +89,13 @@ class Job:
             self._warned.add(text)
             self.event("warning", text=text)
 
-    def stage(self, name: str, done: int | None = None, total: int | None = None) -> None:
+    def stage(
+        self, name: str, done: int | None = None, total: int | None = None, *, left: float | None = None
+    ) -> None:
         """Tells what is being done and how far; call as often as you like, it writes once a second at most.
 
-        The first and the last (`done == total`) of a stage are always written.
+        The first and the last (`done == total`) of a stage are always written. `left`: seconds that the whole job
+        still takes, where its stages follow each other like one piece of work.
         """
         now = time.monotonic()
         first = self._stage is None or self._stage[0] != name
@@ -100,7 +103,8 @@ class Job:
         self._stage = (name, done, total)
         if first or last or now - self._stage_told >= _STAGE_SECONDS:
             self._stage_told = now
-            self.event("stage", name=name, done=done, total=total)
+            whole = {} if left is None else {"left": left}
+            self.event("stage", name=name, done=done, total=total, **whole)
 
     def progress(self, stage: str) -> Callable[[int, int], None]:
         """A `report(done, total)` for long work: tells the stage's count, and raises Stopped where a stop is asked."""

@@ -35,7 +35,7 @@ class RunSummary:
     rate: float | None
     """Over the recent events of this attempt, pauses left out."""
     seconds_left: float | None
-    """Of a live run, at this rate; it does not run down while nothing happens."""
+    """Of a live run, at this rate, or as its stage says of the whole; it does not run down while nothing happens."""
     loss: float | None
     """Recent mean; nan and inf are shown as what they are."""
     checkpoint: str | None
@@ -124,6 +124,7 @@ class RunStory:
     paused: bool = False
     stopping: bool = False
     stage: tuple[str | None, int | None, int | None] = (None, None, None)
+    left: float | None = None  # of the whole job, as its stage told
     last: Event | None = None
     working: bool = False
     _boot: str | None = None
@@ -154,14 +155,14 @@ class RunStory:
         self.attempt, self.started, self.verb = event.attempt, event.t, _text(event, "verb")
         self.outcome = self.reason = self.hint = self.warning = None
         self.paused = self.stopping = self.working = False
-        self.stage = (None, None, None)
+        self.stage, self.left = (None, None, None), None
         self._boot, self._origin = _text(event, "boot"), event.number("monotonic")
         self._losses.clear()
         self._pace.clear()
 
     def _stepped(self, event: Event) -> None:
         self.working = True
-        self.stage = (None, None, None)
+        self.stage, self.left = (None, None, None), None
         if self.step is not None and event.step is not None and event.step < self.step:
             self._pace.clear()  # back at an earlier step, or a job's next round: another pace
         self.step = event.step
@@ -177,6 +178,7 @@ class RunStory:
     def _staged(self, event: Event) -> None:
         self.working = True
         self.stage = (_text(event, "name"), _whole(event, "done"), _whole(event, "total"))
+        self.left = event.number("left")
 
     def _saved(self, event: Event) -> None:
         self.checkpoint, self.checkpoint_epoch = _text(event, "file"), _whole(event, "epoch")
@@ -241,6 +243,8 @@ class RunStory:
         return (latest - first) / (until - since) if until > since and latest > first else None
 
     def seconds_left(self) -> float | None:
+        if self.left is not None:
+            return self.left
         rate = self.rate()
         if rate is None or self.step is None or self.steps is None:
             return None

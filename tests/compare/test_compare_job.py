@@ -175,6 +175,11 @@ def test_every_stage_is_drawn_measured_and_told(whole, job, tmp_path, monkeypatc
     stages = list(dict.fromkeys(event.get("name") for event in events(run, "stage")))
     drawing = ["first pictures", "more for the survivors", "weights", "high-res fix"]
     assert [name for name in stages if name in drawing] == drawing
+    told = [event for event in events(run, "stage") if event.get("name") in drawing]
+    left = {name: [event.number("left") for event in told if event.get("name") == name] for name in drawing}
+    assert left["first pictures"][-1] > left["weights"][-1] > left["high-res fix"][-1] == 0.0
+    page = [event for event in events(run, "stage") if event.get("name") == "writing the page"]
+    assert page[-1].get("done") == page[-1].get("total") >= report.drawn
     said = events(run, "compared")[-1]
     assert said.get("text") == report.words[0].text and (run.compare / "page.html").is_file()
     sheet = events(run, "sample")[-1].get("files")[0]

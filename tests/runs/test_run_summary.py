@@ -57,6 +57,15 @@ def test_a_live_run_in_figures(run: RunFolder) -> None:
     assert summary.last_event == 1020.0 and summary.stage is None
 
 
+def test_a_stage_may_tell_what_is_left_of_the_whole(run: RunFolder) -> None:
+    hold_lock(run)
+    first = {"name": "first pictures", "done": 3, "total": 9}
+    record(run, (0.0, 1, "started", {"verb": "compare"}), (1.0, 1, "stage", first | {"left": 240.5}))
+    assert read_summary(run).seconds_left == 240.5
+    record(run, (2.0, 1, "stage", {"name": "writing the page", "done": 1, "total": 9}))
+    assert read_summary(run).seconds_left is None
+
+
 def test_a_pause_is_not_a_slow_step_and_a_lost_loss_is_shown(run: RunFolder) -> None:
     hold_lock(run)
     record(

@@ -160,7 +160,9 @@ def progress_words(seen: Seen) -> str:
         return _counted("", summary.step, summary.steps, summary.rate, summary.seconds_left)
     if stage is None or stage.done is None or not stage.total:
         return shown(summary.stage or "begins")
-    left = (stage.total - stage.done) / stage.rate if stage.rate else None
+    left = summary.seconds_left
+    if left is None and stage.rate:
+        left = (stage.total - stage.done) / stage.rate
     return _counted(shown(stage.name), stage.done, stage.total, stage.rate, left)
 
 

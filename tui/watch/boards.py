@@ -102,7 +102,9 @@ class Progress(SeenBoard):
         if stage is not None and stage.done is not None and stage.total:
             moves = summary.alive and summary.status not in {"paused", "stopping"}
             yield self._bar("now", stage.done, stage.total, "", _units(stage) if moves else "", width, room)
-            ends: Row = [(_stage_ends(stage) if moves else "", "strong"), (" ", "")]
+            # Stages that are told as parts of one piece of work end with the whole.
+            ending = _stage_ends(stage) if summary.seconds_left is None else _ends(summary)
+            ends: Row = [(ending if moves else "", "strong"), (" ", "")]
             yield spread([(" " * 7, ""), (shown(stage.name), "")], ends, width)
         elif stage is not None and summary.alive:
             yield [(" now   ", "muted"), (shown(stage.name), "")]
