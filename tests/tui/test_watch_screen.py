@@ -76,6 +76,14 @@ async def test_stages_before_the_first_step(alive):
         assert "▸1 Work" in text and "The loss follows with the first steps." in text
 
 
+async def test_stages_of_one_piece_of_work_end_with_the_whole(alive, lorasmith):
+    for done in (10, 15, 20):
+        alive.event("stage", name="first pictures", done=done, total=40, left=600)
+    async with opened(alive) as pilot:
+        await until(pilot, "20 of 40", "10.0 a second", "all done ", "in 10 min")
+    assert "first pictures 20/40, 10 min left in all (until " in " ".join(lorasmith("status", "bear").out.split())
+
+
 @pytest.mark.parametrize("kind", ["caption", "health", "regularize", "names", "lab", "a kind of a newer lorasmith"])
 async def test_jobs_without_a_loss_use_the_same_monitor(kind, own_home):
     from engine.runs.folder import create_run

@@ -101,7 +101,8 @@ def progress(summary: RunSummary) -> str:
         if summary.loss is not None:
             parts.append(f"loss {summary.loss:.4f}")
         if summary.seconds_left is not None and summary.status == "running":
-            parts.append(time_left(summary.seconds_left))
+            of_stages = summary.stage is not None and summary.step is None
+            parts.append(time_left(summary.seconds_left, " in all" if of_stages else ""))
     return ", ".join(parts)
 
 
@@ -128,10 +129,10 @@ def how_to_go_on(run: RunFolder) -> str:
     return f"`lorasmith resume {typed(run)}` {where}"
 
 
-def time_left(seconds: float) -> str:
-    """'6 min left (until 14:22)'; the clock time only where it is some way off."""
+def time_left(seconds: float, of: str = "") -> str:
+    """'6 min left (until 14:22)'; the clock time only where it is some way off. `of` what, where there are parts."""
     until = f" (until {clock(time.time() + seconds)})" if seconds >= 100 else ""
-    return f"{duration(seconds)} left{until}"
+    return f"{duration(seconds)} left{of}{until}"
 
 
 def _state_words(summary: RunSummary) -> str:

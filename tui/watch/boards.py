@@ -103,7 +103,8 @@ class Progress(SeenBoard):
             moves = summary.alive and summary.status not in {"paused", "stopping"}
             yield self._bar("now", stage.done, stage.total, "", _units(stage) if moves else "", width, room)
             # Stages that are told as parts of one piece of work end with the whole.
-            ending = _stage_ends(stage) if summary.seconds_left is None else _ends(summary)
+            whole = _ends(summary)
+            ending = f"all {whole}" if whole else _stage_ends(stage)
             ends: Row = [(ending if moves else "", "strong"), (" ", "")]
             yield spread([(" " * 7, ""), (shown(stage.name), "")], ends, width)
         elif stage is not None and summary.alive:
