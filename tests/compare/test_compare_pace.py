@@ -10,7 +10,7 @@ import pytest
 from engine.compare.outlook import outlook, outlooks
 from engine.compare.pace import Pace
 from engine.compare.sources import run_job_of
-from tui.telling import cost_words
+from tui.telling import cost_words, rate_words
 
 
 def test_the_whole_is_counted_at_the_pace_of_what_was_drawn():
@@ -27,6 +27,11 @@ def test_before_the_first_picture_it_is_what_comparisons_before_took():
     pace = Pace(before=3.0)
     pace.begin(missing=10, later=20, drawn=0)
     assert pace.seconds_left(drawn=0, seconds=0.0, batch=1) == 90.0
+
+
+def test_a_line_of_a_stage_tells_the_whole():
+    assert rate_words(10, 40, 2.0, left=300.0) == "2.0/s, 5 min left in all"
+    assert rate_words(10, 40, 2.0) == "2.0/s, 15 s left"
 
 
 def test_the_cost_of_every_depth_is_told_the_same_wherever_it_is_asked():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from planted_grids import CURVE, Knobs, grid_of
 
-from engine.compare.again import decide_again, vote, vote_all, votes_of
+from engine.compare.again import decide_again, unvote, vote, vote_all, votes_of
 from engine.compare.judging import LEANS, judged, parsed_point
 from engine.compare.measuring import Measuring
 from engine.compare.report import Report, read_report, report_of, report_path, report_text, write_report
@@ -144,6 +144,21 @@ def test_the_engine_decides_anew_without_torch_and_prints_the_report():
         capture_output=True, text=True, env=engine_environment({}),
     )  # fmt: skip
     assert refused.returncode == 1 and "'x' is no point" in refused.stderr
+
+
+def test_two_windows_lose_no_vote_and_take_back_their_own():
+    made = comparison.too_close()
+    say = [sys.executable, "-P", "-m", "engine.compare"]
+    votes = [[*say, "vote", str(made.folder), "4", "6", side, "--name", name]
+             for side, name in (("left", "a"), ("right", "b"), ("left", "c"), ("same", "d"))]  # fmt: skip
+    for commands in (votes, [[*say, "unvote", str(made.folder), "--name", name] for name in "abc"]):
+        begun = [subprocess.Popen(one, stdout=subprocess.DEVNULL, env=engine_environment({})) for one in commands]
+        assert [one.wait() for one in begun] == [0] * len(commands)
+        assert made.report.votes == (4 if commands is votes else 1)
+    taken, report = unvote(made.folder)
+    assert taken == Vote(Point(4), Point(6), None) and report.votes == 0
+    with pytest.raises(LorasmithError, match="No vote counts in"):
+        unvote(made.folder)
 
 
 def test_one_checkpoint_is_held_against_the_base_alone():
