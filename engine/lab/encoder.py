@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
 
-from engine.lab.judge import FEATURES, body, pixels_of, train_reader
+from engine.lab.judge import FEATURES, body, pixels_of, reader_batch, train_reader
 from engine.lab.plan import ReaderSettings
 from engine.lab.progress import Report, Stop
-from engine.lab.scenes import Scene, caption
+from engine.lab.scenes import caption
 from engine.lab.tokens import LENGTH, new_tokenizers
 
 _WIDTH = 96
@@ -71,7 +71,8 @@ def train_encoder(state_path: Path, settings: ReaderSettings, report: Report, st
     torch.manual_seed(settings.seed)
     encoder = Encoder()
 
-    def loss_of(scenes: list[Scene], pixels: torch.Tensor) -> torch.Tensor:
+    def loss_at(step: int) -> torch.Tensor:
+        scenes, pixels = reader_batch(settings, step)
         rng = random.Random(scenes[0].seed)
         texts = [caption(scene, rng) for scene in scenes]
         alike = (
@@ -84,7 +85,7 @@ def train_encoder(state_path: Path, settings: ReaderSettings, report: Report, st
         truth = same / same.sum(dim=1, keepdim=True)
         return (F.cross_entropy(alike, truth) + F.cross_entropy(alike.T, truth)) / 2
 
-    train_reader(encoder, loss_of, state_path, settings, report, stop)
+    train_reader(encoder, loss_at, state_path, settings, report, stop)
     return encoder.eval()
 
 

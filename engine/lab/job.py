@@ -18,6 +18,7 @@ from engine.lab.encoder import train_encoder
 from engine.lab.export import export_base
 from engine.lab.judge import save_reader, train_judge
 from engine.lab.latents import load_latents
+from engine.lab.perceptual import train_perceptual
 from engine.lab.plan import BaseSettings, LabPlan, read_lab_plan
 from engine.lab.progress import Report, Stop
 from engine.lab.proof import judge_scenes, proof_scenes, table
@@ -82,10 +83,10 @@ def _train(
 
 
 def run(job: Job) -> None:
-    """Trains autoencoder, base, judge and encoder as the run's job.toml says; the results lie in `base/`.
+    """Trains autoencoder, base, judge and encoders as the run's job.toml says; the results lie in `base/`.
 
-    `base/` becomes a diffusers folder, `judge.safetensors` and `encoder.safetensors` lie in the run folder
-    with `proof.md`, the judge's table on prompts of combinations never trained on.
+    `base/` becomes a diffusers folder; `judge.safetensors`, `encoder.safetensors` and `perceptual.safetensors` lie in
+    the run folder with `proof.md`, the judge's table on prompts of combinations never trained on.
     """
     torch.set_num_threads(1)  # sums come out the same whatever the machine, and two threads gain little
     plan = read_lab_plan(job.folder.job)
@@ -112,8 +113,13 @@ def run(job: Job) -> None:
         part(plan.encoder.steps),
         lambda say, stop: train_encoder(state / "encoder.pt", plan.encoder, say, stop),
     )
+    perceptual = _train(
+        part(plan.perceptual.steps),
+        lambda say, stop: train_perceptual(state / "perceptual.pt", plan.perceptual, say, stop),
+    )
     save_reader(judge, job.folder.path / "judge.safetensors")
     save_reader(encoder, job.folder.path / "encoder.safetensors")
+    save_reader(perceptual, job.folder.path / "perceptual.safetensors")
     size = export_base(training.averaged, vae, job.folder.path / "base")
     job.stage("read pictures", 0, plan.proof)
     pipeline = training.averaged.pipeline(vae)

@@ -28,8 +28,8 @@ from engine.lab.progress import Pace, Report, Stop, load_state, save_state, step
 from engine.lab.scenes import GROUNDS, Ground, Scene, Style, sample_scene
 from engine.lab.train_vae import to_tensor
 
-_OBJECTS = list(OBJECTS.values())
-_HEADS = {"object": len(_OBJECTS), "ground": len(GROUNDS), "style": len(Style), "count": 2}
+OBJECTS_READ = list(OBJECTS.values())
+_HEADS = {"object": len(OBJECTS_READ), "ground": len(GROUNDS), "style": len(Style), "count": 2}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Judge(nn.Module):
             sure, which = scores["object"].softmax(dim=0).max(dim=0)
             readings.append(
                 Reading(
-                    object=_OBJECTS[int(which)].name,
+                    object=OBJECTS_READ[int(which)].name,
                     ground=GROUNDS[int(scores["ground"].argmax())],
                     style=list(Style)[int(scores["style"].argmax())],
                     count=1 + int(scores["count"].argmax()),
@@ -132,7 +132,7 @@ def pixels_of(pictures: Sequence[Image.Image]) -> torch.Tensor:
 def labels_of(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
     """The scenes' truth as class indices."""
     return {
-        "object": torch.tensor([_OBJECTS.index(scene.thing) for scene in scenes]),
+        "object": torch.tensor([OBJECTS_READ.index(scene.thing) for scene in scenes]),
         "ground": torch.tensor([GROUNDS.index(scene.ground) for scene in scenes]),
         "style": torch.tensor([list(Style).index(scene.style) for scene in scenes]),
         "count": torch.tensor([scene.count - 1 for scene in scenes]),
@@ -156,7 +156,7 @@ def reader_batch(settings: ReaderSettings, step: int) -> tuple[list[Scene], torc
 
 def any_scene(rng: random.Random) -> Scene:
     """A scene with all objects, styles and grounds equally likely, held out or not."""
-    scene = sample_scene(rng, objects=_OBJECTS, styles=(rng.choice(list(Style)),), held_out=None)
+    scene = sample_scene(rng, objects=OBJECTS_READ, styles=(rng.choice(list(Style)),), held_out=None)
     return Scene(
         scene.object, rng.choice(GROUNDS), scene.style, scene.count, scene.size, scene.place, scene.seed
     )
@@ -167,23 +167,24 @@ def train_judge(state_path: Path, settings: ReaderSettings, report: Report, stop
     torch.manual_seed(settings.seed)
     judge = Judge()
 
-    def loss_of(scenes: list[Scene], pixels: torch.Tensor) -> torch.Tensor:
+    def loss_at(step: int) -> torch.Tensor:
+        scenes, pixels = reader_batch(settings, step)
         scores, truth = judge(pixels), labels_of(scenes)
         return sum((F.cross_entropy(scores[name], truth[name]) for name in _HEADS), torch.zeros(()))
 
-    train_reader(judge, loss_of, state_path, settings, report, stop)
+    train_reader(judge, loss_at, state_path, settings, report, stop)
     return judge.eval()
 
 
 def train_reader(
     model: nn.Module,
-    loss_of: Callable[[list[Scene], torch.Tensor], torch.Tensor],
+    loss_at: Callable[[int], torch.Tensor],
     state_path: Path,
     settings: ReaderSettings,
     report: Report,
     stop: Stop,
 ) -> None:
-    """The loop both readers share: AdamW with a one-cycle rate, resumable."""
+    """The loop all readers share, `loss_at` a step: AdamW with a one-cycle rate, resumable."""
     model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.99), weight_decay=1e-2)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.rate, settings.steps + 1, pct_start=0.1)
@@ -204,7 +205,7 @@ def train_reader(
 
     while pace.step < settings.steps and not stop():
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(*reader_batch(settings, pace.step))
+            loss = loss_at(pace.step)
         loss.backward()
         optimizer.step()
         cycle.step()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -19,10 +20,14 @@ _SPECKS = ((0.08, 0.12), (0.3, 0.07), (0.55, 0.1), (0.93, 0.3), (0.06, 0.4), (0.
 _FLAKES = (*_SPECKS, (0.9, 0.12), (0.95, 0.5), (0.04, 0.6))
 
 
-def paint(scene: Scene, size: int | tuple[int, int] = 64, source: Source = packaged) -> Image.Image:
+def paint(
+    scene: Scene, size: int | tuple[int, int] = 64, source: Source = packaged,
+    change: Callable[[Image.Image], Image.Image] | None = None,
+) -> Image.Image:  # fmt: skip
     """The scene as an RGB picture of `size` (side, or width and height) pixels.
 
-    `source` gives the drawings; pass one that renders vectors when the picture is large.
+    `source` gives the drawings; pass one that renders vectors when the picture is large. `change` is done to each
+    object's drawing (RGBA, of the size it is painted at) before it is put on the ground.
     """
     width, height = (size, size) if isinstance(size, int) else size
     picture = ground_picture(scene.ground, width, height).copy()
@@ -31,6 +36,8 @@ def paint(scene: Scene, size: int | tuple[int, int] = 64, source: Source = packa
         picture = Image.blend(dark, Image.new("RGB", picture.size, (14, 8, 34)), 0.35)
     for left, top, side in object_boxes(scene, width, height):
         drawing = drawn(scene.object, scene.style, side, source)
+        if change is not None:
+            drawing = change(drawing)
         picture.paste(drawing, (left, top), drawing)
     return picture
 

@@ -74,7 +74,7 @@ class BaseSettings:
 
 @dataclass(frozen=True)
 class ReaderSettings:
-    """How a reader of pictures (the judge, the encoder) is trained."""
+    """How a reader of pictures (the judge, the two encoders) is trained."""
 
     steps: int = 4000
     batch: int = 48
@@ -98,11 +98,12 @@ class LabPlan:
     base: BaseSettings = BaseSettings()
     judge: ReaderSettings = ReaderSettings()
     encoder: ReaderSettings = ReaderSettings(seed=29)
+    perceptual: ReaderSettings = ReaderSettings(steps=10_000, batch=64, seed=31)
 
     @property
     def steps(self) -> int:
         """Training steps of all parts together."""
-        parts = (self.autoencoder, self.decoder, self.base, self.judge, self.encoder)
+        parts = (self.autoencoder, self.decoder, self.base, self.judge, self.encoder, self.perceptual)
         return sum(part.steps for part in parts) + self.release
 
 
@@ -156,7 +157,7 @@ def read_lab_plan(path: Path) -> LabPlan:
 def _parts(plan: LabPlan) -> list[tuple[str, Any]]:
     return [
         (name, getattr(plan, name))
-        for name in ("autoencoder", "decoder", "scenes", "base", "judge", "encoder")
+        for name in ("autoencoder", "decoder", "scenes", "base", "judge", "encoder", "perceptual")
     ]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from engine.base.load import Base, open_base
 from engine.draw.prompts import encode_prompt
 from engine.draw.sampling import Drawing, Prompt, draw_latents
 from engine.lab.judge import Judge, Reading, load_judge
+from engine.lab.match import match
 from engine.lab.objects import TRAINED
 from engine.lab.paint import paint
 from engine.lab.proof import Subject
@@ -49,7 +50,8 @@ class Truth:
 
 @dataclass(frozen=True)
 class Told:
-    """What the judge read in each picture, by scene: nearness to the subject, then right (1) or wrong (0).
+    """What is true of each picture, by scene: nearness to the subject by the judge's features, then right (1) or wrong
+    (0) by its reading; and how well the subject is drawn by `engine.lab.match`, of the pictures that `fidelity` is of.
 
     Each tuple has one entry for each of the teller's scenes, in the same order for every LoRA.
     """
@@ -59,11 +61,12 @@ class Told:
     style: tuple[float, ...]
     class_word: tuple[float, ...]
     others: tuple[float, ...]
+    drawing: tuple[float, ...]
 
     @property
     def truth(self) -> Truth:
-        """The means over all scenes."""
-        return Truth(**{name: statistics.fmean(values) for name, values in vars(self).items()})
+        """The judge's means over all scenes."""
+        return Truth(**{field.name: statistics.fmean(getattr(self, field.name)) for field in fields(Truth)})
 
 
 class TruthTeller:
@@ -75,7 +78,7 @@ class TruthTeller:
             raise FileNotFoundError("this installation has no embedded base")
         self.base: Base = open_base("demo")
         self.judge: Judge = load_judge(folder / "readers" / "judge.safetensors")
-        self.subject = Subject(self.judge, name)
+        self.name, self.subject = name, Subject(self.judge, name)
         self.words, self.class_word, self.steps = f"{trigger} {class_word}", class_word, steps
         grounds = [_PLAIN[index * len(_PLAIN) // count] for index in range(count)]
         self.flat = [Scene(name, ground, Style.FLAT) for ground in grounds]
@@ -105,11 +108,16 @@ class TruthTeller:
             style=_right(self.judge.read(styled), self.styled, "style"),
             class_word=tuple(kept.tolist()),
             others=_right(self.judge.read(others), self.other, "object"),
+            drawing=tuple(match(picture, self.name) for picture in flat),
         )
 
     def of_true_pictures(self) -> float:
         """The nearness that true pictures of the subject reach: the most that fidelity can be."""
         return float(self.subject.nearness([paint(scene) for scene in self.flat]).mean())
+
+    def of_true_drawings(self) -> float:
+        """How well true pictures of the subject match: what a LoRA could reach."""
+        return statistics.fmean(match(paint(scene), self.name) for scene in self.flat)
 
     def _draw(self, unet: object, texts: Sequence[str]) -> list[Image.Image]:
         encoded = [encode_prompt(self.tokenizers, self.encoders, text) for text in texts]

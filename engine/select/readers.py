@@ -13,7 +13,9 @@ from typing import Literal
 from engine.base.find import DEMO
 from engine.errors import LorasmithError, shown
 from engine.plan import Kind
-from engine.vision.models import ROLES, Loader, ModelSource, Role, find_model, installed
+from engine.vision.models import OF_THE_DEMO, ROLES, Loader, ModelSource, Role, find_model, installed
+
+DEMO_LIKENESS = "demo-perceptual"
 
 Reading = Literal["likeness", "faces", "masks", "following", "looks", "copying"]
 """What is read: how like the subject (by whole or masked pictures, or by faces), how well the text is followed and in
@@ -49,6 +51,7 @@ _SERVES: Mapping[Loader, tuple[Reading, ...]] = {
     "transformers": ("likeness", "looks"),
     "lite0": ("likeness", "looks"),
     "demo": ("likeness", "following", "looks", "copying"),
+    "perceptual": ("likeness",),
     "clipseg": ("masks",),
     "sscd": ("copying",),
     "auraface": ("faces",),
@@ -109,7 +112,7 @@ class Readers:
 def choose_readers(
     kind: Kind, *, demo: bool, given: Sequence[str] = (), fetch: bool = False, report: Report | None = None
 ) -> Readers:
-    """The encoders for a subject of this kind; on the demo's base (`demo`) the lab's small encoder.
+    """The encoders for a subject of this kind; on the demo's base (`demo`) the lab's small ones.
 
     given: known names, hub names or folders, such as "dinov2", or for one reading: "looks=dinov2". With fetch, what is
     named or preferred and not here is downloaded. Raises LorasmithError for a name that is none, one that is not here
@@ -121,6 +124,8 @@ def choose_readers(
     if demo:
         # SSCD takes true drawings of one emoji on other grounds for copies (0.76, where its mark is 0.75): not here.
         found.update(dict.fromkeys(_SERVES["demo"], find_model(DEMO, "embedding")))
+        if kind != "style":  # of a style there is no one drawing that a picture could be like
+            found["likeness"] = find_model(DEMO_LIKENESS, "embedding")
     else:
         found.update({name: _preferred(name, fetch, report) for name in _wanted(kind, named) if name not in named})
     found.update(named)
@@ -195,8 +200,8 @@ def _spared(name: Reading, found: Mapping[Reading, ModelSource | None]) -> bool:
     """Whether a reading's absence needs no word: no likeness to be masked, or an encoder that takes words off."""
     likeness = found.get("likeness")
     if name == "masks":
-        return likeness is None or likeness.loader == "demo"
-    return name == "faces" and likeness is not None and likeness.loader == "demo"
+        return likeness is None or likeness.loader in OF_THE_DEMO
+    return name == "faces" and likeness is not None and likeness.loader in OF_THE_DEMO
 
 
 def _has_best(name: Reading, found: Mapping[Reading, ModelSource | None]) -> bool:

@@ -60,6 +60,8 @@ def open_encoder(spec: str | Path | ModelSource, report: Report | None = None) -
         return Lite0Encoder(source)
     if source.loader == "demo":
         return DemoEncoder(source)
+    if source.loader == "perceptual":
+        return PerceptualEncoder(source)
     if source.loader == "sscd":
         from engine.vision.copies import Sscd
 
@@ -110,6 +112,23 @@ class DemoEncoder:
 
     def texts(self, texts: Sequence[str]) -> np.ndarray:
         return unit(self._encoder.texts(texts).numpy()) if texts else np.zeros((0, self.size), np.float32)
+
+
+class PerceptualEncoder:
+    """How much of a subject's drawing is in a picture, on the small base; good for nothing else."""
+
+    def __init__(self, source: ModelSource) -> None:
+        from engine.lab.perceptual import load_perceptual
+
+        self.name = source.name
+        self.licence = source.licence
+        self._encoder = load_perceptual(source.file("perceptual.safetensors"))
+        self.size = self._encoder.seen.out_features
+
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        if not images:
+            return np.zeros((0, self.size), np.float32)
+        return unit(self._encoder.pictures(images).numpy())
 
 
 class TransformersEncoder:

@@ -20,7 +20,7 @@ from engine.base.find import hub_cache, lorasmith_home
 from engine.errors import LorasmithError, shown
 
 Role = Literal["embedding", "following", "masks", "copies", "faces", "labels", "text"]
-Loader = Literal["lite0", "transformers", "dual", "clipseg", "demo", "sscd", "auraface", "dlib", "ppocr"]
+Loader = Literal["lite0", "transformers", "dual", "clipseg", "demo", "perceptual", "sscd", "auraface", "dlib", "ppocr"]
 
 Report = Callable[[int, int], None]  # of a download: bytes done, bytes in all of the repository at hand
 
@@ -30,11 +30,15 @@ ROLES: dict[Loader, tuple[Role, ...]] = {
     "clipseg": ("masks",),
     "lite0": ("embedding", "labels"),
     "demo": ("embedding", "following"),
+    "perceptual": ("embedding",),
     "sscd": ("copies",),
     "auraface": ("faces",),
     "dlib": ("faces",),
     "ppocr": ("text",),
 }
+OF_THE_DEMO: tuple[Loader, ...] = ("demo", "perceptual")
+"""The small base's own encoders."""
+
 _ROLE_WORDS: dict[Role, str] = {
     "embedding": "picture encoder",
     "following": "encoder of pictures and texts",
@@ -56,6 +60,7 @@ _NEEDS: dict[Loader, tuple[tuple[str, ...], ...]] = {
         ("dlib_face_recognition_resnet_model_v1.dat",),
     ),
     "demo": (("encoder.safetensors",),),
+    "perceptual": (("perceptual.safetensors",),),
     **dict.fromkeys(
         ("transformers", "dual", "clipseg"),
         (
@@ -161,6 +166,11 @@ KNOWN_MODELS: tuple[KnownModel, ...] = (
     ),
     KnownModel("demo", "demo", "The demo's own encoder, trained by lorasmith on painted scenes: Apache-2.0."),
     KnownModel(
+        "demo-perceptual",
+        "perceptual",
+        "The demo's perceptual encoder, trained by lorasmith on spoiled drawings: Apache-2.0.",
+    ),
+    KnownModel(
         "sscd",
         "sscd",
         "SSCD (sscd_disc_mixup) by Meta AI: MIT.",
@@ -230,10 +240,10 @@ def find_model(spec: str | Path, role: Role) -> ModelSource:
 def installed(role: Role) -> ModelSource | None:
     """The best model for a role that this machine has, without any download, or None.
 
-    The demo's encoder, which knows painted scenes only, is never chosen; dlib counts only with its package.
+    The demo's encoders, which know painted scenes only, are never chosen; dlib counts only with its package.
     """
     for known in KNOWN_MODELS:
-        if role not in ROLES[known.loader] or known.loader == "demo":
+        if role not in ROLES[known.loader] or known.loader in OF_THE_DEMO:
             continue
         if known.loader == "dlib" and importlib.util.find_spec("dlib") is None:
             continue
@@ -259,7 +269,7 @@ def missing_files(loader: Loader, folders: Iterable[Path]) -> list[str]:
 
 def _known_source(known: KnownModel) -> ModelSource:
     source = ModelSource(known.name, known.loader, known.licence, (), known.hub, known.megabytes)
-    if known.loader == "demo":
+    if known.loader in OF_THE_DEMO:
         return replace(source, folders=(Path(str(files("presets") / "base" / "readers")),))
     places = [own_folder(source), *(_package_folders(*known.package) if known.package else ())]
     for place in places:

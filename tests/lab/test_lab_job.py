@@ -14,6 +14,7 @@ from diffusers import StableDiffusionXLPipeline
 from engine.errors import PlanError
 from engine.lab.encoder import load_encoder
 from engine.lab.judge import load_judge
+from engine.lab.perceptual import load_perceptual
 from engine.lab.plan import (
     BaseSettings,
     LabPlan,
@@ -37,6 +38,7 @@ TINY = LabPlan(
     base=BaseSettings(steps=2, batch=2, warmup=1),
     judge=ReaderSettings(steps=2, batch=4),
     encoder=ReaderSettings(steps=2, batch=4),
+    perceptual=ReaderSettings(steps=2, batch=4),
 )
 
 
@@ -85,9 +87,9 @@ def test_the_stock_pipeline_loads_the_folder_and_draws_one_picture_a_seed(finish
     assert first.size == (64, 64) and first.tobytes() == again.tobytes()
 
 
-def test_judge_encoder_and_table_are_written(finished: RunFolder):
-    assert load_judge(finished.path / "judge.safetensors") and load_encoder(
-        finished.path / "encoder.safetensors"
-    )
+def test_judge_encoders_and_table_are_written(finished: RunFolder):
+    assert load_judge(finished.path / "judge.safetensors")
+    assert load_encoder(finished.path / "encoder.safetensors")
+    assert load_perceptual(finished.path / "perceptual.safetensors")
     assert "| all | 4 |" in (finished.path / "proof.md").read_text()
     assert len(list(finished.samples.glob("sheet-*.png"))) == 2

@@ -33,6 +33,7 @@ SHORTENED = LabPlan(
     base=BaseSettings(steps=360, warmup=40, ema=0.98),
     judge=ReaderSettings(steps=20),
     encoder=ReaderSettings(steps=20),
+    perceptual=ReaderSettings(steps=20),
 )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from engine.lab.overfit import Reality
+from engine.lab.overfit import Outcome, Reality, summed
+from engine.lab.trials import Trial
 from engine.lab.truth import Told
 
 
 def told(fidelity: float, ground: tuple[float, ...], others: tuple[float, ...] = (1.0, 1.0)) -> Told:
-    return Told((fidelity, fidelity), ground, (1.0, 1.0), (0.0, 0.0), others)
+    """By the drawing; the judge's fidelity is another."""
+    return Told((0.0, 0.0), ground, (1.0, 1.0), (0.0, 0.0), others, (fidelity, fidelity))
 
 
 BASE = told(0.2, (1.0, 1.0))
@@ -33,3 +37,20 @@ def test_what_cannot_be_told_from_the_best_is_best_too():
 def test_worse_than_the_base_is_no_fidelity_at_all():
     real = Reality(0.8, BASE, (told(0.0, (1.0, 1.0)), told(0.5, (1.0, 1.0))))
     assert real.balances()[0] == 0.0 and real.best() == (2,) and not real.overfit
+
+
+def test_each_yardstick_reads_its_own_fidelity():
+    base, drawn = replace(BASE, fidelity=(0.0, 0.0)), replace(told(0.8, (1.0, 1.0)), fidelity=(0.1, 0.1))
+    named = replace(told(0.3, (1.0, 1.0)), fidelity=(0.9, 0.9))
+    assert Reality(0.8, base, (drawn, named), "drawing").best() == (1,)
+    assert Reality(0.9, base, (drawn, named), "fidelity").best() == (2,)
+
+
+def test_the_table_counts_hits_and_what_is_given_up():
+    real = Reality(0.8, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
+    both = {"drawing": real, "fidelity": replace(real, by="fidelity", true_pictures=1.0)}
+    outcomes = [Outcome(Trial("fox", 1), both, 2), Outcome(Trial("fox", 2), both, 4)]
+    assert outcomes[0].row.startswith("| fox 1 | 60 86 60 0 | 2 |") and "| 2 | hit |" in outcomes[0].row
+    said = summed(outcomes, "drawing")
+    assert "1 of 2 hit" in said and "the last epoch taken in 1 of 2" in said
+    assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said

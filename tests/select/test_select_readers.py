@@ -65,9 +65,11 @@ def test_choosing_loads_no_library():
 
 def test_the_demo_reads_with_its_own_encoder():
     readers = choose_readers("animal", demo=True)
-    assert {source.name for source in readers.used.values()} == {"demo"} and readers.way == "words"
+    names = {name: source.name for name, source in readers.used.items()}
+    assert names.pop("likeness") == "demo-perceptual" and set(names.values()) == {"demo"} and readers.way == "whole"
     assert not readers.notes and not readers.offers
-    assert choose_readers("style", demo=True).way == "style"
+    style = choose_readers("style", demo=True)  # of a style there is no one drawing
+    assert style.way == "style" and style.likeness is not None and style.likeness.name == "demo"
 
 
 def test_a_bare_machine_is_told_what_is_lacking_and_what_it_would_cost():
@@ -121,7 +123,7 @@ def test_names_and_folders_are_taken_for_what_they_can_do(tmp_path: Path):
     assert used("object", given=[str(dual)]) == dict.fromkeys(("likeness", "following", "looks"), "my-clip")
     assert used("object", given=[f"looks={dual}"])["looks"] == "my-clip"
     assert used("object", demo=True, given=[f"looks={sight}"]) == {
-        "likeness": "demo", "following": "demo", "looks": "my-dino", "copying": "demo",
+        "likeness": "demo-perceptual", "following": "demo", "looks": "my-dino", "copying": "demo",
     }  # fmt: skip
 
 
