@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from engine.compare.report import PointRow, Report
 from engine.compare.settings import DOSES
 from engine.errors import LorasmithError
+from engine.plan import Kind
+from engine.select.families import FLOOR, PARTS, part_weights
 
 if TYPE_CHECKING:
     from engine.compare.job import Work
@@ -55,7 +57,7 @@ def draw_doses(work: Work, checkpoint: int) -> None:
 def findings(report: Report, folder: Path) -> list[Finding]:
     """What the test found, from the report and the pictures."""
     rows = {row.weight: row for row in report.points if row.checkpoint != 0}
-    return [_same_as_bare(report, folder), *_figures(rows)]
+    return [_same_as_bare(report, folder), _rise(rows), _fall(rows, report.kind)]
 
 
 def _same_as_bare(report: Report, folder: Path) -> Finding:
@@ -71,29 +73,44 @@ def _same_as_bare(report: Report, folder: Path) -> Finding:
     return Finding(f"At weight 0 all {len(zero)} pictures are the untouched base's own, bit for bit.", True)
 
 
-def _figures(rows: dict[float, PointRow]) -> list[Finding]:
+def _rise(rows: Mapping[float, PointRow]) -> Finding:
+    """Up to weight 1 a picture comes ever nearer to the subject."""
     fidelity = {weight: row.fidelity for weight, row in sorted(rows.items())}
     up_to_one = [(weight, value) for weight, value in fidelity.items() if weight <= 1 and value is not None]
-    found = []
     if len(up_to_one) < 3:
-        found.append(Finding("Fidelity could not be measured, so its rise says nothing.", None))
-    else:
-        falls = [(a, b) for (a, before), (b, after) in zip(up_to_one, up_to_one[1:], strict=False)
-                 if after < before - _RISE]  # fmt: skip
-        rose = up_to_one[-1][1] - up_to_one[0][1]  # type: ignore[operator]
-        course = ", ".join(f"{value:.0f}" for _, value in up_to_one)
-        fell = f"; it falls from weight {falls[0][0]:g} to {falls[0][1]:g}" if falls else ""
-        found.append(Finding(f"From weight 0 to 1 fidelity goes {course}{fell}.", not falls and rose > _RISE))
+        return Finding("Fidelity could not be measured, so its rise says nothing.", None)
+    falls = [(a, b) for (a, before), (b, after) in zip(up_to_one, up_to_one[1:], strict=False)
+             if after < before - _RISE]  # fmt: skip
+    rose = up_to_one[-1][1] - up_to_one[0][1]
+    course = ", ".join(f"{value:.0f}" for _, value in up_to_one)
+    fell = f"; it falls from weight {falls[0][0]:g} to {falls[0][1]:g}" if falls else ""
+    return Finding(f"From weight 0 to 1 fidelity goes {course}{fell}.", not falls and rose > _RISE)
+
+
+def _fall(rows: Mapping[float, PointRow], kind: Kind) -> Finding:
+    """Twice the dose costs freedom. What weight 1 has lost wholly it cannot lose further, and is left out."""
     one, two = rows.get(1.0), rows.get(2.0)
     if one is None or two is None or one.flexibility is None or two.flexibility is None:
-        found.append(Finding("Flexibility could not be measured at weights 1 and 2.", None))
-    else:
-        lower = one.flexibility - two.flexibility >= _LOWER
-        spent = "; at weight 1 little of it is left to lose: try an earlier checkpoint" if not lower and (
-            one.flexibility < _SPENT) else ""  # fmt: skip
-        said = f"Flexibility is {two.flexibility:.0f} at weight 2 and {one.flexibility:.0f} at weight 1{spent}."
-        found.append(Finding(said, lower))
-    return found
+        return Finding("Flexibility could not be measured at weights 1 and 2.", None)
+    weights = part_weights(kind)
+    lost = [name for name in weights if (part := one.parts.get(name)) is not None and part < FLOOR]
+    left = {name: weight for name, weight in weights.items() if name not in lost}
+    before, after = one.flexibility, two.flexibility
+    aside = ""
+    if lost and any(one.parts.get(name) is not None for name in left):
+        before, after = _without(one, left), _without(two, left)
+        aside = f", '{PARTS[lost[0]]}' aside, of which weight 1 has nothing left to lose"
+    lower = before - after >= _LOWER
+    spent = "; at weight 1 little of it is left to lose: try an earlier checkpoint" if not lower and (
+        before < _SPENT) else ""  # fmt: skip
+    return Finding(f"Flexibility is {after:.0f} at weight 2 and {before:.0f} at weight 1{aside}{spent}.", lower)
+
+
+def _without(row: PointRow, weights: Mapping[str, float]) -> float:
+    """A point's flexibility of these parts alone."""
+    from engine.select.flexibility import flexible
+
+    return float(flexible({name: part for name, part in row.parts.items() if part is not None}, weights))
 
 
 def verdict(found: Sequence[Finding]) -> str:

@@ -55,6 +55,9 @@ PARTS: Mapping[str, str] = MappingProxyType(
 )
 """The five parts of flexibility and how a person would say them."""
 
+FLOOR = 5.0
+"""What a part counts at least, of 100, so that two collapsed checkpoints can still be told apart."""
+
 
 def part_weights(kind: Kind) -> dict[str, float]:
     """How much each part of flexibility counts. A style cannot be asked for another style: following stands in."""

@@ -14,13 +14,12 @@ import numpy as np
 from engine.errors import shown
 from engine.select.bootstrap import weighted_means
 from engine.select.cells import Copying, Following, Grid, Likeness, Looks, Measurements, StyleReading
-from engine.select.families import BLEEDING, FOLLOWING, NOVEL, OBEYING
+from engine.select.families import BLEEDING, FLOOR, FOLLOWING, NOVEL, OBEYING
 from engine.select.fidelity import picture_scores
 
 _WEAK_PROMPT = 0.2  # of the median prompt's margin on the base: below, the base cannot draw it either
 _LEAST_VARIETY = 0.05  # of how much the base's pictures of different prompts differ
 _WEAK_STYLE = 2.0  # times chance: the base's own share of the wanted style must reach it
-FLOOR = 5.0  # what a part counts at least, so that two collapsed checkpoints can still be told apart
 
 
 @dataclass(frozen=True, eq=False)
