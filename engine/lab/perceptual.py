@@ -3,8 +3,9 @@
 The contrastive encoder (`engine.lab.encoder`) knows pictures by their names: a clumsy fox is as much a fox to it as a
 good one. This one is trained on no names. It sees two paintings of one drawing on different grounds, the second
 spoiled by a known share (`engine.lab.spoil`), and its cosine is to be the share that is left. It serves the selector
-on the small base, as DINOv2 and SigLIP's patches do on SDXL; it never saw a picture of the base, nor has it anything
-of the judge (`engine.lab.judge`).
+on the small base, as DINOv2 and SigLIP's patches do on SDXL. It never saw a picture of the base, and of the judge
+(`engine.lab.judge`) it has the shape of its body and its loop of training, not a weight. As the contrastive encoder's,
+its paintings are of all objects, those held out of the base's training among them: it has seen a fox before a LoRA has.
 """
 
 from __future__ import annotations

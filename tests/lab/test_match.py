@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ImageFilter
 
@@ -34,11 +36,13 @@ def test_another_object_matches_worse_than_a_spoiled_one():
     assert fox > 0.9 > max(others) + 0.03
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize("name", [SUBJECTS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in SUBJECTS[1:])])
 def test_it_orders_known_damage_better_than_the_judge_does(name: str):
-    """Why the proof of the choice takes its fidelity from here."""
+    """Why the proof of the choice takes its fidelity from here: over all ways and two draws of them, not in each."""
     drawing, judge = by_drawing(name), by_judge(name, READERS)
-    for way in WAYS:
-        pictures, left = damaged(name, way, count=20)
-        own, other = (rank_correlation(left, read(pictures)) for read in (drawing, judge))
-        assert own > 0.6 and own > other, (way.__name__, own, other)
+    found = []
+    for way, seed in itertools.product(WAYS, (5, 10)):
+        pictures, left = damaged(name, way, count=16, seed=seed)
+        found.append([rank_correlation(left, read(pictures)) for read in (drawing, judge)])
+    own, other = np.mean(found, axis=0)
+    assert own > 0.75 and own > other + 0.1, (own, other)
