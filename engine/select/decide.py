@@ -25,7 +25,7 @@ class Rules:
     lean: float = 1.0  # beta of the F-measure
     undertrained: float = 25.0  # fidelity below this: the subject is not learnt
     copies: float = 0.05  # share of new prompts' pictures that are plain copies of a training picture
-    bleed: float = 40.0  # above this the class word draws the subject
+    bleed: float = 40.0  # per cent of the likeness that the trigger reaches: above, the class word draws the subject
     bleed_reach: float = 0.7  # of the best fidelity: a checkpoint that does not bleed must reach it to rule out others
     within: float = 1.0  # points of balance that are given up for an earlier epoch
     confidence: float = 0.95  # one-sided, for the set of equals
@@ -170,11 +170,23 @@ def gates_of(scores: Scores, rules: Rules = RULES) -> dict[Point, tuple[Gate, ..
             failed.append("undertrained")
         if scores.hard_copies[at] > rules.copies:
             failed.append("copying")
-        if scores.bleed[at] > rules.bleed:
+        if _bleeds(scores, at, rules):
             failed.append("bleeding")
         if failed and point != BASE:
             found[point] = tuple(failed)
     return found
+
+
+def _bleeds(scores: Scores, at: int, rules: Rules) -> bool:
+    """Whether the class word draws what the trigger draws.
+
+    Held against the checkpoint's own fidelity: where the subject itself comes out badly, so does what bleeds, and that
+    is no restraint. Of one that has learnt little, or that has no fidelity, the photographs' 100 is the measure.
+    """
+    own = 100.0
+    if isinstance(scores.fidelity, Axis) and scores.fidelity.value[at] >= rules.undertrained:
+        own = min(own, float(scores.fidelity.value[at]))
+    return bool(scores.bleed[at] > rules.bleed * own / 100)
 
 
 def _why_broken(scores: Scores, point: Point) -> str:

@@ -93,6 +93,16 @@ def test_when_all_trained_epochs_bleed_the_untrained_one_is_not_the_answer():
     assert set(decision.ruled_out) == {Point(2), Point(3), Point(4)}
 
 
+def test_a_subject_that_comes_out_badly_is_not_restraint_where_the_class_word_draws_it_too():
+    """Bleeding is held against the checkpoint's own likeness: 0.38 of the photographs is all that 0.5 can bleed."""
+    wreck, others = Knobs(0.5, bleeds=0.38), {Point(k): Knobs(0.68, bleeds=0.6) for k in (1, 2, 3)}
+    scores = evaluate(grid_of({**others, Point(4): wreck}), "person")
+    assert scores.bleed[scores.index(Point(4))] < RULES.bleed and "bleeding" in gates_of(scores)[Point(4)]
+    assert decide(scores).choice.checkpoint < 4 and decide(scores).relaxed == ("bleeding",)
+    kept = evaluate(grid_of({Point(1): Knobs(0.5, bleeds=0.15)}), "person")
+    assert Point(1) not in gates_of(kept)
+
+
 def test_gates_that_all_fail_are_not_applied_but_broken_ones_always_are():
     copies = {Point(k): Knobs(0.8, copies=0.5) for k in (1, 2)}
     decision = decide(evaluate(grid_of(copies), "person"))
