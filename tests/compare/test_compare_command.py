@@ -91,6 +91,18 @@ def test_the_last_vote_is_taken_back(no_engine, capsys):
     assert "there is none to take back" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("asked", [["--votes", "6>4"], ["--unvote"], ["--lean", "2"]])
+def test_without_its_measurements_a_comparison_keeps_report_and_votes(no_engine, capsys, asked):
+    made = comparison.too_close()
+    assert main(["compare", made.run.name, "--votes", "3>5"]) == 0
+    before = {name: (made.folder / name).read_bytes() for name in ("report.json", "votes.jsonl")}
+    (made.folder / "measured.npz").unlink()
+    assert main(["compare", made.run.name, *asked]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "measured.npz is missing" in told and "--again" in told
+    assert before == {name: (made.folder / name).read_bytes() for name in before}
+
+
 def test_the_page_goes_where_it_is_wanted(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", made.run.name, "--html", str(tmp_path / "fox.html")]) == 0
