@@ -50,7 +50,8 @@ def _decided(folder: Path, ground: _Ground, lean: float | None = None) -> Report
     """Decides anew and writes the report, for the one writer."""
     from engine.compare.judging import judged
 
-    done = judged(ground.report, ground.measured, read_votes(folder / VOTES), hires=ground.hires, lean=lean)
+    votes = read_votes(folder / VOTES, drawn_points(ground.report))
+    done = judged(ground.report, ground.measured, votes, hires=ground.hires, lean=lean)
     write_report(folder, done)
     return done
 
@@ -66,9 +67,9 @@ def vote_all(folder: Path, votes: Sequence[Vote]) -> Report:
 
 
 def _keep(folder: Path, votes: Sequence[tuple[Vote, str]]) -> Report:
-    known = {(row.checkpoint, row.weight) for row in read_report(folder).pictures}
+    known = drawn_points(read_report(folder))
     for point in (point for one, _ in votes for point in (one.left, one.right)):
-        if (point.checkpoint, point.weight) not in known:
+        if point not in known:
             raise LorasmithError(f"There are no pictures of checkpoint {point} in this comparison to vote on.")
     with one_writer(folder):
         ground = _ground(folder)
@@ -84,10 +85,15 @@ def unvote(folder: Path, name: str = "") -> tuple[Vote | None, Report]:
     """
     with one_writer(folder):
         ground = _ground(folder)
-        taken = take_back(folder / VOTES, name)
+        taken = take_back(folder / VOTES, name, drawn_points(ground.report))
         if taken is None and not name:
             raise LorasmithError(f"No vote counts in {shown(folder.parent.name)}, so there is none to take back.")
         return taken, _decided(folder, ground)
+
+
+def drawn_points(report: Report) -> set[Point]:
+    """The points that have pictures, and so can be voted on."""
+    return {Point(row.checkpoint, row.weight) for row in report.pictures}
 
 
 def votes_of(text: str) -> list[Vote]:

@@ -103,6 +103,23 @@ def test_without_its_measurements_a_comparison_keeps_report_and_votes(no_engine,
     assert before == {name: (made.folder / name).read_bytes() for name in before}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"left":["a",1],"right":[6,"b"],"better":null}', '{"left":[4,1.0],"right":[6,1.0],"better":[5,1.0]}',
+        '{"left":[4,1.0],"right":[6,1.0],"better":0}', '{"left":[4,1.0],"right":[66,1.0],"better":null}',
+        '{"left":[4,true],"right":[6,1.0],"better":null}', '{"left":[4,1e999],"right":[6,1.0],"better":null}', '[4, 6]',
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_vote_is_passed_over(no_engine, capsys, line):
+    made = comparison.too_close()
+    (made.folder / "votes.jsonl").write_text(line + "\n")
+    assert main(["compare", made.run.name, "--unvote"]) == 1
+    assert "No vote counts" in capsys.readouterr().err
+    assert main(["compare", made.run.name, "--votes", "6>4"]) == 0 and made.report.votes == 1
+    assert main(["compare", made.run.name, "--unvote"]) == 0 and made.report.votes == 0
+
+
 def test_the_page_goes_where_it_is_wanted(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", made.run.name, "--html", str(tmp_path / "fox.html")]) == 0
