@@ -8,7 +8,7 @@ from pathlib import Path
 
 from engine.base.configs import sdxl_configs
 from engine.base.recognise import vae_scale
-from engine.draw.order import Order
+from engine.draw.order import Order, check_limits
 from engine.draw.plot_axes import Axis, parse_axis, seed_of, size_of
 from engine.draw.plot_settings import PLACES, Plot, checked
 from engine.draw.plot_sources import BASE, Checkpoint, Sources, chosen, sources
@@ -48,9 +48,9 @@ def settled(asked: PlotRequest) -> Plot:
     """The plot that is asked for. Raises LorasmithError in one sentence for whatever cannot be drawn."""
     if not asked.prompt.strip():
         raise LorasmithError("The prompt is empty: say what the pictures are to show.")
-    for name, number, least, most in (("--cfg", asked.cfg, 0, 100), ("--steps", asked.steps, 1, 1000)):
-        if not least <= number <= most:
-            raise LorasmithError(f"{name} {number:g} is out of range, {least} to {most:,}: correct it.")
+    if not 0 <= asked.cfg <= 100:
+        raise LorasmithError(f"--cfg {asked.cfg:g} is out of range, 0 to 100: correct it.")
+    check_limits(steps=asked.steps)
     axes = tuple(parse_axis(asked.axes[place], place) for place in PLACES if place in asked.axes)
     there = sources(asked.loras)
     if not axes:

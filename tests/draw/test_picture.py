@@ -104,6 +104,8 @@ def test_what_is_wrong_with_a_request_is_one_sentence_before_anything_is_loaded(
     wrong = {
         "'moon' is no sampler": {"sampler": "moon"},
         "0 steps cannot be made": {"steps": 0},
+        "--steps 100,000,000 is out of range, 1 to 1,000": {"steps": 10**8},
+        "size 100000x64 is too large: take sides of at most 4,096": {"size": (100000, 64)},
         "guidance of nan": {"cfg": float("nan")},
         "-2 is no seed": {"seed": -2},
         "denoise of 2": {"hires": HiresFix(denoise=2)},

@@ -135,6 +135,8 @@ def test_the_grid_says_how_to_plot_the_same_in_a1111(plotted, loras):
         ({"axes": {"x": "epoch: 1-3"}}, "An axis of epoch needs LoRAs: add --lora"),
         ({"axes": {"x": "weight: 1, 2"}}, "An axis of weight needs LoRAs"),
         ({"axes": {"x": "size: 72x64"}}, "The size 72x64 cannot be drawn: both sides must be multiples of"),
+        ({"axes": {"x": "size: 64, 99968"}}, "size 99968x99968 is too large: take sides of at most 4,096"),
+        ({"axes": {"x": "seed: 1-2"}, "steps": 10**8}, "--steps 100,000,000 is out of range, 1 to 1,000"),
         ({"axes": {"x": "seed: 1-400", "y": "cfg: 1-100", "z": "steps: 1-400"}}, "megapixels, and 200 are the limit"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("grid.jpg")}, "does not end in .png"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("nowhere/grid.png")}, "There is no folder"),
