@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import replace
 
 import numpy
@@ -168,3 +169,23 @@ def test_a_full_disk_is_one_sentence(request_, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"{request_.to} could not be written (No space left on device): choose another place.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("home/cache/base.json", "home/cache/base.json could not be reached .*or name another with LORASMITH_HOME"),
+        ("elsewhere/lora", "elsewhere/lora could not be reached .*: check that place"),
+        (".apple.12ab.png", "apple.png could not be written .*: choose another place"),
+    ],
+)
+def test_the_place_that_failed_is_the_one_that_is_named(request_, tmp_path, monkeypatch, capsys, place, sentence):
+    def closed(*_, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / place))
+
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(picture, "draw_picture", closed)
+    monkeypatch.setattr("sys.argv", ["draw", "x", "--to", str(request_.to)])
+    assert command.main() == 1
+    said = capsys.readouterr().err
+    assert re.search(sentence, said) and ("apple.png" in said) == place.startswith(".")
