@@ -30,7 +30,7 @@ from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.draw.sampling import save_png
 from engine.draw.upscale import LATENT, upscaler_title
 from engine.errors import BaseModelError, LorasmithError, shown
-from engine.files import check_free
+from engine.files import check_free, check_writable
 from engine.lora.file import LoraFile, load_lora
 
 _LARGEST_SEED = 2**63 - 1
@@ -195,3 +195,4 @@ def _check_place(request: PictureRequest) -> None:
         raise LorasmithError(f"There is no folder {shown(to.parent)}: make it first, or choose another.")
     for path in (to, _first_pass(to)) if request.hires else (to,):
         check_free(path, force=request.force)
+    check_writable(to.parent)

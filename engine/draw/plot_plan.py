@@ -15,6 +15,7 @@ from engine.draw.plot_sources import BASE, Checkpoint, Sources, chosen, sources
 from engine.draw.samplers import sampler_key
 from engine.errors import LorasmithError, shown
 from engine.estimate import base_shape
+from engine.files import check_writable
 from engine.plan import BaseChoice
 from engine.plan_file import read_plan
 
@@ -113,6 +114,7 @@ def _target(to: Path) -> Path:
         raise LorasmithError(f"{shown(to)} does not end in .png, the only format that keeps how it was made: add that.")
     if not path.parent.is_dir():
         raise LorasmithError(f"There is no folder {shown(path.parent)}: make it first, or choose another.")
+    check_writable(path.parent)
     return path
 
 

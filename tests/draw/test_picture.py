@@ -6,6 +6,7 @@ import errno
 import os
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
@@ -112,6 +113,7 @@ def test_what_is_wrong_with_a_request_is_one_sentence_before_anything_is_loaded(
         "denoise of 2": {"hires": HiresFix(denoise=2)},
         "does not end in .png": {"to": tmp_path / "x.jpg"},
         "no folder .*nowhere": {"to": tmp_path / "nowhere" / "x.png"},
+        "No file can be written in /proc": {"to": Path("/proc/x.png")},
         "no LoRA at .*gone.safetensors": {"loras": ((tmp_path / "gone.safetensors", 1.0),)},
         "x has the weight nan": {"loras": ((tmp_path / "x", float("nan")),)},
     }

@@ -140,6 +140,7 @@ def test_the_grid_says_how_to_plot_the_same_in_a1111(plotted, loras):
         ({"axes": {"x": "seed: 1-400", "y": "cfg: 1-100", "z": "steps: 1-400"}}, "megapixels, and 200 are the limit"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("grid.jpg")}, "does not end in .png"),
         ({"axes": {"x": "seed: 1-2"}, "to": Path("nowhere/grid.png")}, "There is no folder"),
+        ({"axes": {"x": "seed: 1-2"}, "to": Path("/proc/grid.png")}, "No file can be written in /proc"),
         ({"axes": {"x": "seed: 1-2"}, "cfg": float("nan")}, "--cfg nan is out of range"),
         ({"axes": {"x": "seed: 1-2"}, "seed": -5}, "The seed -5 is out of range"),
         ({"axes": {"x": "seed: 1-2"}, "loras": ["nothing"]}, "there is no run 'nothing'"),
