@@ -27,7 +27,10 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `beside` maps what it is (preview, card, ...) to its file."""
+    """What was written. `beside` maps what it is (preview, card, ...) to its file.
+
+    recommended: what the comparison would rather have, where another was taken by hand.
+    """
 
     file: Path
     name: str
@@ -38,6 +41,7 @@ class Exported:
     by_hand: bool
     beside: dict[str, Path]
     notes: tuple[str, ...] = ()
+    recommended: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For programs: paths as text."""
@@ -78,8 +82,17 @@ def choose(
     file = written.pop("LoRA")
     notes = (*choice.notes, *notes, *_remember(choice, file))
     return Exported(
-        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, written, notes
+        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, written, notes,
+        _recommended(choice),
     )
+
+
+def _recommended(choice: Choice) -> str:
+    """What the comparison recommends, where the person took another; empty where it recommends nothing."""
+    report = choice.report
+    if report is None or not choice.by_hand or report.choice is None:
+        return ""
+    return report.name_of(report.choice)
 
 
 def _target(to: Path | None, name: str) -> tuple[Path, str]:

@@ -200,6 +200,14 @@ def test_alone_it_is_the_file_at_the_place_that_is_named(made, tmp_path, capsys,
     assert "exists" in capsys.readouterr().err and list(folder.iterdir()) == [place]
 
 
+@pytest.mark.parametrize("options", [[], ["--alone"]])
+def test_another_epoch_than_the_recommended_is_always_remarked(made, tmp_path, capsys, options):
+    assert main(["choose", "fox", "--epoch", "5", "--to", str(tmp_path), *options]) == 0
+    assert "The comparison recommends another, epoch 4" in " ".join(capsys.readouterr().out.split())
+    assert main(["choose", "fox", "--epoch", "4", "--to", str(tmp_path), "--force", *options]) == 0
+    assert "recommends another" not in capsys.readouterr().out
+
+
 def test_an_epoch_that_is_not_there_names_those_that_are(made):
     run = uncompared(made)
     for number in range(3, 10):
