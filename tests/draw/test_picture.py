@@ -131,6 +131,17 @@ def test_a_lora_of_another_kind_of_model_is_refused_and_nothing_is_written(reque
     assert not request_.to.exists()
 
 
+@pytest.mark.parametrize("role", ["alpha", "lora_down.weight"])
+def test_a_lora_whose_numbers_are_not_finite_is_refused(request_, loras, tmp_path, role):
+    path = tmp_path / "wild.safetensors"
+    tensors = safetensors.torch.load_file(loras[0])
+    key = next(key for key in tensors if key.endswith(role))
+    safetensors.torch.save_file({**tensors, key: torch.full_like(tensors[key], float("nan"))}, path)
+    with pytest.raises(LorasmithError, match="wild.safetensors (is|are) not finite: use another checkpoint"):
+        draw_picture(replace(request_, loras=((path, 1.0),)))
+    assert not request_.to.exists()
+
+
 def test_black_and_unfinite_pictures_are_said(request_, loras, monkeypatch):
     black = numpy.zeros((64, 64, 3), dtype=numpy.uint8)
     with monkeypatch.context() as patch:
