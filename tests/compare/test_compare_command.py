@@ -91,6 +91,18 @@ def test_the_last_vote_is_taken_back(no_engine, capsys):
     assert "there is none to take back" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(("lean", "words"), [("5", "flexibility counting more"), ("0.5", "fidelity counting more")])
+def test_a_dial_that_leans_is_told_whenever_the_comparison_is(no_engine, capsys, lean, words):
+    made = comparison.finished()
+    assert main(["compare", made.run.name]) == 0 and "counting more" not in said(capsys)
+    assert main(["compare", made.run.name, "--lean", lean]) == 0
+    capsys.readouterr()
+    assert main(["compare", made.run.name]) == 0
+    out = " ".join(said(capsys).split())
+    assert f"This is decided with {words} (--lean {lean});" in out and "fox-compare --lean 1`" in out
+    assert f"each up to 100, with {words} (--lean {lean})" in out
+
+
 @pytest.mark.parametrize("asked", [["--votes", "6>4"], ["--unvote"], ["--lean", "2"]])
 def test_without_its_measurements_a_comparison_keeps_report_and_votes(no_engine, capsys, asked):
     made = comparison.too_close()
