@@ -104,11 +104,11 @@ def _target(to: Path | None, name: str) -> tuple[Path, str]:
     bad = sorted(set(name) & _FORBIDDEN | {char for char in name if shown(char) != char})
     if not name.strip() or name.startswith((".", " ", "-")) or name.endswith((" ", ".")) or bad:
         raise LorasmithError(
-            f"'{shown(name)}' cannot be a LoRA's name: take letters, digits, spaces, '-', '_' and '.', as programs "
-            "read the others as something else."
+            f"'{shown(name)}' cannot be a LoRA's name: give another with --name, of letters, digits, spaces, '-', '_' "
+            "and '.', as programs read other signs as something else."
         )
     if len(name.encode()) > _LONGEST:
-        raise LorasmithError(f"The name {shown(name[:40])}... is too long: take at most {_LONGEST} letters.")
+        raise LorasmithError(f"The name {shown(name[:40])}... is too long: give one of up to {_LONGEST} with --name.")
     if to is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():
