@@ -72,7 +72,7 @@ def _tell_how(report: Report) -> None:
 def _tell_next(report: Report, run: RunFolder, name: str) -> None:
     page = run.compare / "page.html"
     say()
-    if report.state != "done":
+    if report.state != "done" and not (report.checkpoints and all(row.problem for row in report.checkpoints)):
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
