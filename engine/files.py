@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def check_free(path: Path, *, force: bool) -> None:
         raise LorasmithError(f"{shown(path)} is a folder: choose another name.")
     if not force and (path.exists() or path.is_symlink()):
         raise LorasmithError(f"{shown(path)} exists: choose another name, or add --force to overwrite it.")
+
+
+def check_writable(folder: Path) -> None:
+    """LorasmithError where no file can be made in a folder: better said before hours of work than after them."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise LorasmithError(
+            f"No file can be written in {shown(folder)} ({error.strerror}): choose another folder."
+        ) from error
 
 
 def _flush(path: Path) -> None:

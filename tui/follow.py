@@ -112,7 +112,7 @@ def outcome(run: RunFolder, summary: RunSummary) -> str:
         kept = [path for path in run.checkpoints.glob("*.safetensors") if not path.name.startswith(".")]
         where = f"; {count(len(kept), 'checkpoint')} in {home_path(run.checkpoints)}" if kept else ""
         return f"{shown(run.name)} has finished{_took(summary)}{where}."
-    again = f"{how_to_go_on(run)}."
+    again = f"{how_to_go_on(run, summary)}."
     reason = shown(summary.reason or "").rstrip(".")
     if summary.status == "stopped":
         return f"{shown(run.name)} has stopped: {reason or 'as asked'}. {again}"

@@ -149,7 +149,7 @@ def _about(entry: Entry) -> Iterable[tuple[str, str]]:
             yield shown(summary.hint), "plain"
         for line in summary.log_tail[-2:] if summary.status != "stopped" else ():
             yield f"log: {line}"[:160], "muted"
-        yield how_to_go_on(entry.run).replace("`", ""), "plain"
+        yield how_to_go_on(entry.run, summary).replace("`", ""), "plain"
     elif summary.status == "new":
         yield "Never started: enter, then r starts it.", "plain"
     if summary.newer:

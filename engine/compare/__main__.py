@@ -41,7 +41,12 @@ def _vote(asked: argparse.Namespace) -> int:
 def _unvote(asked: argparse.Namespace) -> int:
     from engine.compare.again import unvote
 
-    return _tell(asked, unvote(_folder(asked.folder), asked.name)[1])
+    taken, report = unvote(_folder(asked.folder), asked.name)
+    if asked.json:
+        return _tell(asked, report)
+    left = f"{report.votes} vote{'' if report.votes == 1 else 's'} left."
+    print(f"Taken back. {left}" if taken else f"That vote was taken back already. {left}")
+    return 0
 
 
 def _choose(asked: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.compare.report import Report, read_report, write_report
@@ -21,17 +22,36 @@ def decide_again(folder: Path, lean: float | None = None) -> Report:
     if lean is not None and not 0.1 <= lean <= 10:
         raise LorasmithError(f"--lean {lean:g} is outside 0.1 (all fidelity) to 10 (all flexibility); 1 is even.")
     with one_writer(folder):
-        return _decided(folder, lean)
+        return _decided(folder, _ground(folder), lean)
 
 
-def _decided(folder: Path, lean: float | None = None) -> Report:
+@dataclass(frozen=True)
+class _Ground:
+    """What is decided on, read before a vote is written, so that a comparison that cannot be decided keeps its own."""
+
+    report: Report
+    measured: Measurements | None
+    hires: Measurements | None
+
+
+def _ground(folder: Path) -> _Ground:
+    """LorasmithError where measurements that there were are gone: deciding without them would empty the report."""
+    report = read_report(folder)
+    measured = measurements(folder, report)
+    if measured is None and (report.points or report.state == "done"):
+        raise LorasmithError(
+            f"The measurements of this comparison are gone ({shown(folder / MEASURED)} is missing), so nothing was "
+            "decided and no vote changed: `lorasmith compare RUN --again` measures its pictures anew."
+        )
+    return _Ground(report, measured, hires(folder, report))
+
+
+def _decided(folder: Path, ground: _Ground, lean: float | None = None) -> Report:
     """Decides anew and writes the report, for the one writer."""
     from engine.compare.judging import judged
 
-    report = read_report(folder)
-    done = judged(
-        report, measurements(folder, report), read_votes(folder / VOTES), hires=hires(folder, report), lean=lean
-    )
+    votes = read_votes(folder / VOTES, drawn_points(ground.report))
+    done = judged(ground.report, ground.measured, votes, hires=ground.hires, lean=lean)
     write_report(folder, done)
     return done
 
@@ -47,14 +67,15 @@ def vote_all(folder: Path, votes: Sequence[Vote]) -> Report:
 
 
 def _keep(folder: Path, votes: Sequence[tuple[Vote, str]]) -> Report:
-    known = {(row.checkpoint, row.weight) for row in read_report(folder).pictures}
+    known = drawn_points(read_report(folder))
     for point in (point for one, _ in votes for point in (one.left, one.right)):
-        if (point.checkpoint, point.weight) not in known:
+        if point not in known:
             raise LorasmithError(f"There are no pictures of checkpoint {point} in this comparison to vote on.")
     with one_writer(folder):
+        ground = _ground(folder)
         for one, name in votes:
             add_vote(folder / VOTES, one, name)
-        return _decided(folder)
+        return _decided(folder, ground)
 
 
 def unvote(folder: Path, name: str = "") -> tuple[Vote | None, Report]:
@@ -63,10 +84,16 @@ def unvote(folder: Path, name: str = "") -> tuple[Vote | None, Report]:
     LorasmithError where there is no vote at all to be the last one.
     """
     with one_writer(folder):
-        taken = take_back(folder / VOTES, name)
+        ground = _ground(folder)
+        taken = take_back(folder / VOTES, name, drawn_points(ground.report))
         if taken is None and not name:
             raise LorasmithError(f"No vote counts in {shown(folder.parent.name)}, so there is none to take back.")
-        return taken, _decided(folder)
+        return taken, _decided(folder, ground)
+
+
+def drawn_points(report: Report) -> set[Point]:
+    """The points that have pictures, and so can be voted on."""
+    return {Point(row.checkpoint, row.weight) for row in report.pictures}
 
 
 def votes_of(text: str) -> list[Vote]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.compare.again import VOTES, one_writer
+from engine.compare.again import VOTES, drawn_points, one_writer
 from engine.compare.judging import judged
 from engine.compare.painter import Shot
 from engine.compare.report import PictureRow, Report, State, read_report, report_path, write_report
@@ -104,7 +104,8 @@ class Board:
                 state=state or self.report.state,
             )  # fmt: skip
             if judge:
-                self.report = judged(self.report, self.measured, read_votes(self.folder / VOTES), hires=self.hires)
+                votes = read_votes(self.folder / VOTES, drawn_points(self.report))
+                self.report = judged(self.report, self.measured, votes, hires=self.hires)
             write_report(self.folder, self.report)
         self._written = time.monotonic()
 

@@ -27,7 +27,10 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. `beside` maps what it is (preview, card, ...) to its file."""
+    """What was written. `beside` maps what it is (preview, card, ...) to its file.
+
+    recommended: what the comparison would rather have, where another was taken by hand.
+    """
 
     file: Path
     name: str
@@ -38,6 +41,7 @@ class Exported:
     by_hand: bool
     beside: dict[str, Path]
     notes: tuple[str, ...] = ()
+    recommended: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For programs: paths as text."""
@@ -78,8 +82,17 @@ def choose(
     file = written.pop("LoRA")
     notes = (*choice.notes, *notes, *_remember(choice, file))
     return Exported(
-        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, written, notes
+        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, written, notes,
+        _recommended(choice),
     )
+
+
+def _recommended(choice: Choice) -> str:
+    """What the comparison recommends, where the person took another; empty where it recommends nothing."""
+    report = choice.report
+    if report is None or not choice.by_hand or report.choice is None:
+        return ""
+    return report.name_of(report.choice)
 
 
 def _target(to: Path | None, name: str) -> tuple[Path, str]:
@@ -91,11 +104,11 @@ def _target(to: Path | None, name: str) -> tuple[Path, str]:
     bad = sorted(set(name) & _FORBIDDEN | {char for char in name if shown(char) != char})
     if not name.strip() or name.startswith((".", " ", "-")) or name.endswith((" ", ".")) or bad:
         raise LorasmithError(
-            f"'{shown(name)}' cannot be a LoRA's name: take letters, digits, spaces, '-', '_' and '.', as programs "
-            "read the others as something else."
+            f"'{shown(name)}' cannot be a LoRA's name: give another with --name, of letters, digits, spaces, '-', '_' "
+            "and '.', as programs read other signs as something else."
         )
     if len(name.encode()) > _LONGEST:
-        raise LorasmithError(f"The name {shown(name[:40])}... is too long: take at most {_LONGEST} letters.")
+        raise LorasmithError(f"The name {shown(name[:40])}... is too long: give one of up to {_LONGEST} with --name.")
     if to is None:
         folder.mkdir(parents=True, exist_ok=True)
     elif not folder.is_dir():

@@ -28,7 +28,14 @@ from engine.compare.photographs import place_photographs
 from engine.compare.presignal import weighed_rows
 from engine.compare.reader import reader_opener, readers_of
 from engine.compare.report import BaseFacts, Report
-from engine.compare.settings import MOST_SURVIVORS, OTHER_WEIGHTS, CompareJob, own_prompts, read_compare_job
+from engine.compare.settings import (
+    MOST_SURVIVORS,
+    NOTHING,
+    OTHER_WEIGHTS,
+    CompareJob,
+    own_prompts,
+    read_compare_job,
+)
 from engine.compare.sources import Source, open_source
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
@@ -232,7 +239,7 @@ def compare(work: Work) -> None:
     usable = work.usable
     if not usable:
         problems = [row.problem for row in work.board.report.checkpoints if row.problem]
-        raise LorasmithError(f"Nothing can be compared: {problems[0] if problems else 'there is no checkpoint.'}")
+        raise LorasmithError(f"{NOTHING}: {problems[0] if problems else 'there is no checkpoint.'}")
     if len(usable) == 1:
         work.board.note("There is one checkpoint to compare, so it is held against the untouched base alone.")
     money = cost(work.grid, len(usable), work.asked)

@@ -16,6 +16,9 @@ Depth = Literal["quick", "normal", "thorough"]
 SEEDS: dict[Depth, int] = {"quick": 2, "normal": 2, "thorough": 4}
 """Pictures of each prompt. quick draws the first prompts only."""
 
+NOTHING = "Nothing can be compared"
+"""How the reason begins of a comparison that failed for want of usable files, which going on with cannot mend."""
+
 _LISTS = ("loras", "pictures", "readers")
 
 MOST_SURVIVORS = 6

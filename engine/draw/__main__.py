@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.base.find import lorasmith_home
 from engine.draw.order import HiresFix
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
@@ -34,11 +35,25 @@ def main() -> int:
         print(f"{_cleared()}{shown(error)}", file=sys.stderr)
         return 1
     except OSError as error:
-        said = f"{shown(asked.to)} could not be written ({error.strerror}): choose another place."
-        print(f"{_cleared()}{said}", file=sys.stderr)
+        print(f"{_cleared()}{_unreachable(error, asked.to)}", file=sys.stderr)
         return 1
     print(f"{shown(paths[0])} is drawn{f', its first pass is {shown(paths[1])}' if paths[1:] else ''}.")
     return 0
+
+
+def _unreachable(error: OSError, to: Path) -> str:
+    """Which place failed: the picture's own, or another that the drawing needs, such as lorasmith's folder."""
+    failed = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+    # A picture is written under another name beside its own, which a person should not look for.
+    if failed is None or failed == to or (failed.parent == to.parent and failed.name.startswith(f".{to.stem[:80]}.")):
+        return f"{shown(to)} could not be written ({error.strerror}): choose another place."
+    own = lorasmith_home()
+    if failed.absolute().is_relative_to(own.absolute()):
+        return (
+            f"{shown(failed)} could not be reached ({error.strerror}): make lorasmith's folder {shown(own)} one that "
+            "can be written, or name another with LORASMITH_HOME."
+        )
+    return f"{shown(failed)} could not be reached ({error.strerror}): check that place and who may use it."
 
 
 def lora_and_weight(said: str) -> tuple[Path, float]:

@@ -8,9 +8,16 @@ import re
 from dataclasses import asdict, dataclass
 
 from engine.draw import samplers
+from engine.errors import LorasmithError
 
 SAMPLERS = {key: sampler.name for key, sampler in samplers.SAMPLERS.items()}
 """The samplers' keys, and the names people know them by."""
+
+MOST_STEPS = 1000
+"""The timesteps of the noise schedule: more steps would only repeat them."""
+
+LARGEST_SIDE = 4096
+"""Pixels: four times SDXL's own side. Far beyond, the system ends the process for want of memory, without a word."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,17 @@ class Order:
     steps: int = 25
     cfg: float = 5.0
     sampler: str = "euler"
+
+
+def check_limits(size: tuple[int, int] | None = None, steps: int = 1) -> None:
+    """LorasmithError for what no machine draws in a person's time; `draw` and `plot` have one limit."""
+    if not 1 <= steps <= MOST_STEPS:
+        raise LorasmithError(f"--steps {steps:,} is out of range, 1 to {MOST_STEPS:,}: correct it; 25 are usual.")
+    if size is not None and max(size) > LARGEST_SIDE:
+        raise LorasmithError(
+            f"The size {size[0]}x{size[1]} is too large: take sides of at most {LARGEST_SIDE:,}, and enlarge with "
+            "`draw --hires`."
+        )
 
 
 @dataclass(frozen=True)

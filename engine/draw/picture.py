@@ -25,12 +25,12 @@ from engine.draw.artist import (
 )
 from engine.draw.hires import checked_fix, hires_order, hires_orders
 from engine.draw.loras import LoraSlot, Worn
-from engine.draw.order import HiresFix, Order, lora_tag, parameters
+from engine.draw.order import HiresFix, Order, check_limits, lora_tag, parameters
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.draw.sampling import save_png
 from engine.draw.upscale import LATENT, upscaler_title
 from engine.errors import BaseModelError, LorasmithError, shown
-from engine.files import check_free
+from engine.files import check_free, check_writable
 from engine.lora.file import LoraFile, load_lora
 
 _LARGEST_SEED = 2**63 - 1
@@ -71,8 +71,8 @@ def draw_picture(
     LoRA of which nothing fits and for a picture that comes out black, and passes on what opening the base raises.
     """
     sampler = sampler_key(request.sampler)
-    fix = checked_fix(request.hires, request.steps) if request.hires else None
     _check_numbers(request)
+    fix = checked_fix(request.hires, request.steps) if request.hires else None
     _check_place(request)
     files = [(load_lora(path), weight) for path, weight in request.loras]
     base = open_base(request.base)
@@ -172,6 +172,7 @@ def _blaming(files: list[tuple[LoraFile, float]]) -> Iterator[None]:
 def _check_numbers(request: PictureRequest) -> None:
     if request.steps < 1:
         raise LorasmithError(f"{request.steps} steps cannot be made: --steps takes a whole number from 1 up.")
+    check_limits(request.size, request.steps)
     if not 0 <= request.cfg <= 100:  # also refuses NaN
         raise LorasmithError(f"A guidance of {request.cfg:g} cannot be followed: --cfg takes 0 to 100; 5 is usual.")
     if not -1 <= request.seed <= _LARGEST_SEED:
@@ -194,3 +195,4 @@ def _check_place(request: PictureRequest) -> None:
         raise LorasmithError(f"There is no folder {shown(to.parent)}: make it first, or choose another.")
     for path in (to, _first_pass(to)) if request.hires else (to,):
         check_free(path, force=request.force)
+    check_writable(to.parent)

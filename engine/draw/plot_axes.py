@@ -14,6 +14,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
+from engine.draw.order import MOST_STEPS
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.errors import LorasmithError, shown
 
@@ -44,7 +45,7 @@ _RANGE = re.compile(
     rf"({_NUMBER})\s*-\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d+)\s*\])?", re.ASCII
 )  # fmt: skip
 _LIMITS: dict[AxisKind, tuple[float, float]] = {
-    "weight": (-100, 100), "cfg": (0, 100), "steps": (1, 1000), "seed": (-1, _SEEDS - 1), "epoch": (0, 10**8),
+    "weight": (-100, 100), "cfg": (0, 100), "steps": (1, MOST_STEPS), "seed": (-1, _SEEDS - 1), "epoch": (0, 10**8),
 }  # fmt: skip
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from engine.base.configs import sdxl_configs
 from engine.base.recognise import vae_scale
-from engine.draw.order import Order
+from engine.draw.order import Order, check_limits
 from engine.draw.plot_axes import Axis, parse_axis, seed_of, size_of
 from engine.draw.plot_settings import PLACES, Plot, checked
 from engine.draw.plot_sources import BASE, Checkpoint, Sources, chosen, sources
 from engine.draw.samplers import sampler_key
 from engine.errors import LorasmithError, shown
 from engine.estimate import base_shape
+from engine.files import check_writable
 from engine.plan import BaseChoice
 from engine.plan_file import read_plan
 
@@ -48,9 +49,9 @@ def settled(asked: PlotRequest) -> Plot:
     """The plot that is asked for. Raises LorasmithError in one sentence for whatever cannot be drawn."""
     if not asked.prompt.strip():
         raise LorasmithError("The prompt is empty: say what the pictures are to show.")
-    for name, number, least, most in (("--cfg", asked.cfg, 0, 100), ("--steps", asked.steps, 1, 1000)):
-        if not least <= number <= most:
-            raise LorasmithError(f"{name} {number:g} is out of range, {least} to {most:,}: correct it.")
+    if not 0 <= asked.cfg <= 100:
+        raise LorasmithError(f"--cfg {asked.cfg:g} is out of range, 0 to 100: correct it.")
+    check_limits(steps=asked.steps)
     axes = tuple(parse_axis(asked.axes[place], place) for place in PLACES if place in asked.axes)
     there = sources(asked.loras)
     if not axes:
@@ -113,6 +114,7 @@ def _target(to: Path) -> Path:
         raise LorasmithError(f"{shown(to)} does not end in .png, the only format that keeps how it was made: add that.")
     if not path.parent.is_dir():
         raise LorasmithError(f"There is no folder {shown(path.parent)}: make it first, or choose another.")
+    check_writable(path.parent)
     return path
 
 

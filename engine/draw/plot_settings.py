@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from engine.draw.order import Order
+from engine.draw.order import Order, check_limits
 from engine.draw.plot_axes import Axis, AxisKind, Value, label, reordered, searched
 from engine.draw.plot_sources import BASE, Checkpoint
 from engine.errors import LorasmithError, PlanError, shown
@@ -162,6 +162,7 @@ def checked(plot: Plot, step: int, *, has_loras: bool) -> Plot:
         wanted = next(axis.kind for axis in plot.axes if axis.kind in {"epoch", "weight"})
         raise LorasmithError(f"An axis of {wanted} needs LoRAs: add --lora with a run, a folder of LoRAs or a file.")
     for width, height in plot.sizes:
+        check_limits((width, height))
         if width % step or height % step or width < step or height < step:
             raise LorasmithError(
                 f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -120,7 +121,8 @@ def load_lora(path: Path) -> LoraFile:
 
     kohya's (SGM or diffusers block names), diffusers' (`unet.`, `text_encoder.`), peft's (a folder or file with
     `base_model.model.`). A missing alpha means scale 1, as in every program. Raises LorasmithError for a file that
-    is no safetensors file, that is another method (LoHa, LoKr ...), or that holds no LoRA.
+    is no safetensors file, that is another method (LoHa, LoKr ...), that holds no LoRA, or
+    whose alphas or magnitudes are not finite.
     """
     path = Path(path)
     file = path / "adapter_model.safetensors" if path.is_dir() else path
@@ -135,6 +137,7 @@ def load_lora(path: Path) -> LoraFile:
         raise LorasmithError(_no_lora(file, tensors))
     alphas = _stated_alphas(file, metadata)
     modules = {name: _factors(name, parts, alphas) for name, parts in whole.items()}
+    _refuse_wild_scales(file, modules)
     return LoraFile(file, modules, metadata)
 
 
@@ -206,6 +209,19 @@ def _read(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise LorasmithError(
             f"{shown(file)} is not a whole safetensors file ({shown(error)}); copy or download it again."
         ) from None
+
+
+def _refuse_wild_scales(file: Path, modules: Mapping[str, Factors]) -> None:
+    """LorasmithError for an alpha or magnitudes that are not finite: they would spoil every number they touch."""
+    for name, factors in modules.items():
+        magnitude = factors.magnitude
+        if math.isfinite(factors.alpha) and (magnitude is None or bool(torch.isfinite(magnitude.float()).all())):
+            continue
+        what = "DoRA magnitudes" if math.isfinite(factors.alpha) else "alpha"
+        raise LorasmithError(
+            f"The {what} of {shown(name)} in {shown(file.name)} {'is' if what == 'alpha' else 'are'} not finite: use "
+            "another checkpoint of this LoRA."
+        )
 
 
 def _stated_alphas(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, object]]:

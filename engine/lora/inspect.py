@@ -236,12 +236,20 @@ def _odd_keys(weights: LoraWeights) -> list[str]:
     return found
 
 
+def _numbers_beside(weights: LoraWeights, roles: Mapping[Any, str]) -> list[Any]:
+    """A module's alpha and DoRA magnitudes, by which its factors are multiplied."""
+    arrays = [weights.array(key) for role, key in roles.items() if role in {"alpha", "magnitude"}]
+    return [array for array in arrays if array is not None]
+
+
 def _odd_weights(weights: LoraWeights) -> list[str]:
     """Weights that are not finite, modules that do nothing, factors that do not fit."""
     import numpy as np
 
-    broken, idle, misfits = [], [], []
+    broken, idle, misfits, scaled = [], [], [], []
     for name, roles in weights.whole.items():
+        if not all(np.isfinite(one).all() for one in _numbers_beside(weights, roles)):
+            scaled.append(name)
         shapes = [weights.header.tensors[roles[role]].shape for role in ("down", "up")]
         inner = weights.header.tensors[roles["mid"]].shape[:1] if "mid" in roles else shapes[0][:1]
         if not shapes[0] or len(shapes[1]) < 2 or shapes[1][1:2] != inner:
@@ -256,6 +264,8 @@ def _odd_weights(weights: LoraWeights) -> list[str]:
     found = []
     if broken:
         found.append(f"{len(broken)} modules have weights that are not finite (first: {shown(broken[0])}).")
+    if scaled:
+        found.append(f"{len(scaled)} modules are scaled by numbers that are not finite (first: {shown(scaled[0])}).")
     if misfits:
         found.append(f"{len(misfits)} modules have factors that do not fit each other (first: {shown(misfits[0])}).")
     if idle:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import secrets
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -83,21 +84,24 @@ def add_vote(path: Path, vote: Vote, name: str = "") -> None:
     _add_line(path, {"name": name or secrets.token_hex(4), **line})
 
 
-def take_back(path: Path, name: str = "") -> Vote | None:
+def take_back(path: Path, name: str = "", drawn: Collection[Point] | None = None) -> Vote | None:
     """Takes back the vote of this name, else the last one, by a line that says so; None where there is no such vote."""
-    standing = _standing(path)
+    standing = _standing(path, drawn)
     name = name or next(reversed(standing), "")
     if name in standing:
         _add_line(path, {"back": name})
     return standing.get(name)
 
 
-def read_votes(path: Path) -> list[Vote]:
-    """The votes that hold, in the order in which they were cast; lines that are none are passed over."""
-    return list(_standing(path).values())
+def read_votes(path: Path, drawn: Collection[Point] | None = None) -> list[Vote]:
+    """The votes that hold, in the order in which they were cast; lines that are none are passed over.
+
+    With `drawn`, so are votes on other points than these.
+    """
+    return list(_standing(path, drawn).values())
 
 
-def _standing(path: Path) -> dict[str, Vote]:
+def _standing(path: Path, drawn: Collection[Point] | None) -> dict[str, Vote]:
     """The votes that were not taken back, by name; one without a name goes by its line."""
     votes: dict[str, Vote] = {}
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
@@ -107,11 +111,21 @@ def _standing(path: Path) -> dict[str, Vote]:
             if "back" in said:
                 votes.pop(said["back"], None)
                 continue
-            better = Point(*said["better"]) if said["better"] else None
-            votes[str(said.get("name", number))] = Vote(Point(*said["left"]), Point(*said["right"]), better)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            better = None if said["better"] is None else _point(said["better"])
+            vote = Vote(_point(said["left"]), _point(said["right"]), better)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
+        if drawn is None or (vote.left in drawn and vote.right in drawn):
+            votes[str(said.get("name", number))] = vote
     return votes
+
+
+def _point(said: Any) -> Point:
+    """A point from its pair; ValueError or TypeError for what is none, as people edit the file of votes by hand."""
+    checkpoint, weight = said
+    if type(checkpoint) is not int or type(weight) not in {int, float} or not math.isfinite(weight):
+        raise ValueError(f"{said!r} is no checkpoint with its weight")
+    return Point(checkpoint, float(weight))
 
 
 def _add_line(path: Path, line: Mapping[str, Any]) -> None:

@@ -91,6 +91,47 @@ def test_the_last_vote_is_taken_back(no_engine, capsys):
     assert "there is none to take back" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(("lean", "words"), [("5", "flexibility counting more"), ("0.5", "fidelity counting more")])
+def test_a_dial_that_leans_is_told_whenever_the_comparison_is(no_engine, capsys, lean, words):
+    made = comparison.finished()
+    assert main(["compare", made.run.name]) == 0 and "counting more" not in said(capsys)
+    assert main(["compare", made.run.name, "--lean", lean]) == 0
+    capsys.readouterr()
+    assert main(["compare", made.run.name]) == 0
+    out = " ".join(said(capsys).split())
+    assert f"This is decided with {words} (--lean {lean});" in out and "fox-compare --lean 1`" in out
+    assert f"each up to 100, with {words} (--lean {lean})" in out
+
+
+@pytest.mark.parametrize("asked", [["--votes", "6>4"], ["--unvote"], ["--lean", "2"]])
+def test_without_its_measurements_a_comparison_keeps_report_and_votes(no_engine, capsys, asked):
+    made = comparison.too_close()
+    assert main(["compare", made.run.name, "--votes", "3>5"]) == 0
+    before = {name: (made.folder / name).read_bytes() for name in ("report.json", "votes.jsonl")}
+    (made.folder / "measured.npz").unlink()
+    assert main(["compare", made.run.name, *asked]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "measured.npz is missing" in told and "--again" in told
+    assert before == {name: (made.folder / name).read_bytes() for name in before}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"left":["a",1],"right":[6,"b"],"better":null}', '{"left":[4,1.0],"right":[6,1.0],"better":[5,1.0]}',
+        '{"left":[4,1.0],"right":[6,1.0],"better":0}', '{"left":[4,1.0],"right":[66,1.0],"better":null}',
+        '{"left":[4,true],"right":[6,1.0],"better":null}', '{"left":[4,1e999],"right":[6,1.0],"better":null}', '[4, 6]',
+    ],
+)  # fmt: skip
+def test_a_line_that_is_no_vote_is_passed_over(no_engine, capsys, line):
+    made = comparison.too_close()
+    (made.folder / "votes.jsonl").write_text(line + "\n")
+    assert main(["compare", made.run.name, "--unvote"]) == 1
+    assert "No vote counts" in capsys.readouterr().err
+    assert main(["compare", made.run.name, "--votes", "6>4"]) == 0 and made.report.votes == 1
+    assert main(["compare", made.run.name, "--unvote"]) == 0 and made.report.votes == 0
+
+
 def test_the_page_goes_where_it_is_wanted(no_engine, tmp_path, capsys):
     made = comparison.finished()
     assert main(["compare", made.run.name, "--html", str(tmp_path / "fox.html")]) == 0

@@ -200,6 +200,14 @@ def test_alone_it_is_the_file_at_the_place_that_is_named(made, tmp_path, capsys,
     assert "exists" in capsys.readouterr().err and list(folder.iterdir()) == [place]
 
 
+@pytest.mark.parametrize("options", [[], ["--alone"]])
+def test_another_epoch_than_the_recommended_is_always_remarked(made, tmp_path, capsys, options):
+    assert main(["choose", "fox", "--epoch", "5", "--to", str(tmp_path), *options]) == 0
+    assert "The comparison recommends another, epoch 4" in " ".join(capsys.readouterr().out.split())
+    assert main(["choose", "fox", "--epoch", "4", "--to", str(tmp_path), "--force", *options]) == 0
+    assert "recommends another" not in capsys.readouterr().out
+
+
 def test_an_epoch_that_is_not_there_names_those_that_are(made):
     run = uncompared(made)
     for number in range(3, 10):
@@ -279,8 +287,19 @@ def test_a_damaged_or_newer_report_is_told_and_the_run_can_still_be_chosen_from(
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a:b", "a\x1b[31m", " a", "x" * 200, "-o"])
 def test_names_that_programs_would_read_as_something_else_are_refused(made, name):
-    with pytest.raises(LorasmithError, match="cannot be a LoRA's name|too long"):
+    with pytest.raises(LorasmithError, match="(cannot be a LoRA's name|too long).* --name"):
         choose("fox", name=name)
+
+
+def test_a_file_from_elsewhere_with_an_impossible_name_can_be_given_another(tmp_path):
+    made = comparison.from_elsewhere()
+    odd = tmp_path / 'r4 "x".safetensors'
+    odd.write_bytes(Path(made.report.checkpoint(2).file).read_bytes())
+    rows = tuple(replace(row, file=str(odd)) if row.checkpoint == 2 else row for row in made.report.checkpoints)
+    write_report(made.folder, replace(made.report, checkpoints=rows))
+    with pytest.raises(LorasmithError, match="give another with --name"):
+        choose(made.run.name, epoch=2)
+    assert choose(made.run.name, epoch=2, name="r4 x").file.name == "r4 x.safetensors"
 
 
 def test_the_command_prints_where_it_is_and_how_to_fetch_it(made, capsys, monkeypatch, tmp_path):

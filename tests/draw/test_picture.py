@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
@@ -104,11 +106,14 @@ def test_what_is_wrong_with_a_request_is_one_sentence_before_anything_is_loaded(
     wrong = {
         "'moon' is no sampler": {"sampler": "moon"},
         "0 steps cannot be made": {"steps": 0},
+        "--steps 100,000,000 is out of range, 1 to 1,000": {"steps": 10**8},
+        "size 100000x64 is too large: take sides of at most 4,096": {"size": (100000, 64)},
         "guidance of nan": {"cfg": float("nan")},
         "-2 is no seed": {"seed": -2},
         "denoise of 2": {"hires": HiresFix(denoise=2)},
         "does not end in .png": {"to": tmp_path / "x.jpg"},
         "no folder .*nowhere": {"to": tmp_path / "nowhere" / "x.png"},
+        "No file can be written in /proc": {"to": Path("/proc/x.png")},
         "no LoRA at .*gone.safetensors": {"loras": ((tmp_path / "gone.safetensors", 1.0),)},
         "x has the weight nan": {"loras": ((tmp_path / "x", float("nan")),)},
     }
@@ -122,6 +127,17 @@ def test_a_lora_of_another_kind_of_model_is_refused_and_nothing_is_written(reque
     pair = {"lora_down.weight": torch.ones(2, 8), "lora_up.weight": torch.ones(8, 2)}
     safetensors.torch.save_file({f"lora_unet_double_blocks_0.{key}": t for key, t in pair.items()}, path)
     with pytest.raises(LorasmithError, match="Nothing of flux.safetensors fits this base"):
+        draw_picture(replace(request_, loras=((path, 1.0),)))
+    assert not request_.to.exists()
+
+
+@pytest.mark.parametrize("role", ["alpha", "lora_down.weight"])
+def test_a_lora_whose_numbers_are_not_finite_is_refused(request_, loras, tmp_path, role):
+    path = tmp_path / "wild.safetensors"
+    tensors = safetensors.torch.load_file(loras[0])
+    key = next(key for key in tensors if key.endswith(role))
+    safetensors.torch.save_file({**tensors, key: torch.full_like(tensors[key], float("nan"))}, path)
+    with pytest.raises(LorasmithError, match="wild.safetensors (is|are) not finite: use another checkpoint"):
         draw_picture(replace(request_, loras=((path, 1.0),)))
     assert not request_.to.exists()
 
@@ -166,3 +182,23 @@ def test_a_full_disk_is_one_sentence(request_, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         f"{request_.to} could not be written (No space left on device): choose another place.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("place", "sentence"),
+    [
+        ("home/cache/base.json", "home/cache/base.json could not be reached .*or name another with LORASMITH_HOME"),
+        ("elsewhere/lora", "elsewhere/lora could not be reached .*: check that place"),
+        (".apple.12ab.png", "apple.png could not be written .*: choose another place"),
+    ],
+)
+def test_the_place_that_failed_is_the_one_that_is_named(request_, tmp_path, monkeypatch, capsys, place, sentence):
+    def closed(*_, **options):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / place))
+
+    monkeypatch.setenv("LORASMITH_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(picture, "draw_picture", closed)
+    monkeypatch.setattr("sys.argv", ["draw", "x", "--to", str(request_.to)])
+    assert command.main() == 1
+    said = capsys.readouterr().err
+    assert re.search(sentence, said) and ("apple.png" in said) == place.startswith(".")

@@ -86,3 +86,19 @@ def test_resize_and_merge_by_the_engine(lora, tmp_path, capsys):
     assert np.allclose(dense[2], dense[0] - 0.5 * dense[1], atol=1e-5)
     assert main(["resize", str(to), "--rank", "8", "--to", str(tmp_path / "small.safetensors")]) == 1
     assert "nothing to do" in capsys.readouterr().err and not (tmp_path / "small.safetensors").exists()
+
+
+@pytest.mark.parametrize("role", ["alpha", "lora_up.weight", "dora_scale"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_odd_and_refused(lora, tmp_path, capsys, role, value):
+    path, sound, to = lora("a.safetensors"), lora("b.safetensors", 1), str(tmp_path / "c.safetensors")
+    tensors = load_file(path)
+    key = f"{NAME}.{role}"
+    tensors[key] = np.full_like(tensors.get(key, np.ones((16, 1), np.float32)), value)
+    save_file(tensors, path)
+    assert main(["inspect", str(path)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "not finite" in told and "Nothing is odd" not in told
+    for asked in (["resize", str(path), "--rank", "2"], ["merge", str(path), str(sound)]):
+        assert main([*asked, "--to", to]) == 1
+        assert "not finite" in " ".join(capsys.readouterr().err.split()), asked

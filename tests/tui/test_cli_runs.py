@@ -7,8 +7,12 @@ import signal
 from argparse import Namespace
 
 import pytest
+from recorded_run import RecordedRun
 
 from engine.runs.folder import create_run
+from engine.runs.summary import read_summary
+from tui.watch.reading import how_it_stands
+from tui.watch.story import Seen
 
 
 def ended(outcome: str) -> str:
@@ -130,6 +134,17 @@ def test_a_run_elsewhere_is_named_by_its_path(lorasmith, tmp_path, start_engine_
     start_engine_script(run, ended("stopped")).wait()
     said = lorasmith("status", tmp_path / "else where" / "cat")
     assert f"`lorasmith resume '{run.path}'`" in said.out.splitlines()[-2]
+
+
+def test_a_comparison_of_nothing_usable_is_not_said_to_go_on(lorasmith):
+    job = RecordedRun(create_run("foxes", "", kind="compare"))
+    job.event("started", verb="compare", pid=1, from_step=None)
+    job.finish("failed", "Nothing can be compared: a.safetensors is not a whole safetensors file.")
+    for verb in ("status", "watch"):
+        told = " ".join(lorasmith(verb, "foxes").out.split())
+        assert "Nothing can be compared" in told and "resume" not in told and "Put its LoRA files right" in told
+    story = Seen(read_summary(job.folder))
+    assert "r goes on" not in how_it_stands(job.folder, story)[0]
 
 
 def test_requests_are_answered_by_the_engine(lorasmith, run, start_engine_script):

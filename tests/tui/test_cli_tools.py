@@ -49,6 +49,13 @@ def test_bench_passes_output_and_code_through(lorasmith, tmp_path, code):
     assert (said.code, said.out) == (code, "['--json', '--real']\n")
 
 
+@pytest.mark.parametrize(("number", "sentence"), [(9, "most likely as memory ran out"), (11, "SIGSEGV")])
+def test_an_engine_that_a_signal_ends_is_told_in_a_sentence(lorasmith, tmp_path, number, sentence):
+    environment = fake_engine(tmp_path, "bench", f"import os\nos.kill(os.getpid(), {number})")
+    said = lorasmith("bench", **environment)
+    assert said.code == 1 and sentence in " ".join(said.err.split()) and "Traceback" not in said.err
+
+
 def test_lab_refuses_settings_it_does_not_know_and_makes_no_run(lorasmith, tmp_path, own_home):
     job = tmp_path / "job.toml"
     job.write_text(lab_toml(LabPlan()) + "\n[moon]\nx = 1\n")

@@ -99,3 +99,16 @@ def test_the_headline_says_how_sure_it_is():
     never = Compared(Path("/x"), replace(never.report, dial=(Lean(1.0, told),)))
     assert headline(never)[0] == "None has learnt your subject; epoch 4 comes nearest to it"
     assert [per_cent(share) for share in (0.999, 0.5, 0.001)] == ["over 99 %", "50 %", "under 1 %"]
+
+
+def test_the_legend_shows_a_number_that_is_ruled_out_and_none_where_none_is():
+    points = {1: (20, 95), 5: (60, 80), 9: (95, 20)}
+    assert "(9) ruled out" in drawn(compared(points, 5, ruled_out=(9,)))[-1]
+    assert "ruled out" not in drawn(compared(points, 5))[-1]
+
+
+def test_a_choice_whose_word_finds_no_room_is_told_by_brackets():
+    crowd = {n: (59 + n % 8, 79 + n // 8) for n in range(1, 60)} | {60: (100, 20)}
+    rows = drawn(compared(crowd, 28), height=9)
+    assert "choice" not in "\n".join(rows[:-2]), "the crowd leaves no room for the word"
+    assert "[28]" in "\n".join(rows[:-2]) and "[28] choice" in rows[-1]

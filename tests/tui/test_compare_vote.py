@@ -7,7 +7,7 @@ import json
 import pytest
 from pilots import holds, text_of, until
 
-from engine.compare.again import vote_all, votes_of
+from engine.compare.again import unvote, vote_all, votes_of
 from engine.compare.report import read_report
 from engine.select.record import read_votes
 from tui.app import LorasmithApp
@@ -86,6 +86,19 @@ async def test_votes_of_another_day_are_taken_back_too_each_window_its_own_first
         await until(pilot, "Taken back. 0 votes left.")
         await holds(pilot, lambda: "take back" not in text_of(pilot), "nothing left to take back")
     assert not read_votes(run.compare / "votes.jsonl") and read_report(run.compare).votes == 0
+
+
+async def test_a_vote_that_another_window_took_back_is_not_said_to_be_taken_back(comparison_run):
+    run = comparison_run("too_close")
+    async with opened(run) as pilot:
+        await pilot.press("4")
+        await until(pilot, "pair 1 of 5")
+        await pilot.press("left")
+        await holds(pilot, lambda: read_votes(run.compare / "votes.jsonl"), "the vote written")
+        unvote(run.compare)
+        await pilot.press("u")
+        text = await until(pilot, "pair 1 of 5", "That vote was taken back already. 0 votes left.")
+        assert "Taken back." not in text
 
 
 async def test_a_further_round_asks_what_is_still_open(comparison_run):

@@ -45,8 +45,9 @@ def choose(asked: Namespace) -> int:
     why = "" if asked.epoch is not None else ", the comparison's choice,"
     called = shown(f"{done.called[:1].upper()}{done.called[1:]}" if done.called.startswith("epoch ") else done.called)
     say(f"{called}{why} is your LoRA: {home_path(done.file)}, {size(done.file.stat().st_size)}.")
-    if asked.epoch is not None and done.by_hand and "page" in done.beside:
-        say("The comparison recommends another; the card says which.")
+    if done.recommended:
+        where = "; the card says why" if "card" in done.beside else ""
+        say(f"The comparison recommends another, {shown(done.recommended)}{where}.")
     words = f"Trigger words: {shown(done.trigger)}. " if done.trigger else "It has no trigger words. "
     say(f"{words}Use it at weight {done.weight:g}.")
     for what, path in done.beside.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from engine.compare.report import PointRow, Report
@@ -33,6 +34,8 @@ def tell_comparison(report: Report, run: RunFolder, name: str) -> None:
         say(f"* {shown(words.text)}", hang=2)
     if not report.words and report.decision is not None and report.decision.reason:
         say(shown(report.decision.reason))
+    if report.points and not _is_even(report):
+        say(f"This is decided with {_leaning(report)}; `lorasmith compare {name} --lean 1` weighs both alike again.")
     if len(report.points) > 1:
         say()
         say("\n".join(_table(report)), raw=True)
@@ -69,7 +72,7 @@ def _tell_how(report: Report) -> None:
 def _tell_next(report: Report, run: RunFolder, name: str) -> None:
     page = run.compare / "page.html"
     say()
-    if report.state != "done":
+    if report.state != "done" and not (report.checkpoints and all(row.problem for row in report.checkpoints)):
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
@@ -145,12 +148,22 @@ def _legend(report: Report) -> str:
     """The signs that are in the table, in words."""
     used = "".join(_sign(report, row) + _marks(report, row) for row in report.points)
     moved = ", moved by your votes" if report.votes else ""
+    leaning = "" if _is_even(report) else f", with {_leaning(report)}"
     said = [f"{sign} {words}" for sign, words in _LEGEND.items() if sign in used]
     return (
         f"{'; '.join(said)}{'. ' if said else ''}Fidelity: 0 the untouched base, 100 the photographs among themselves. "
         "Flexibility and its parts: 100 the untouched base; the weakest part weighs most. "
-        f"bal: the balance of the two, each up to 100{moved}. best: the chance of being the best."
+        f"bal: the balance of the two, each up to 100{leaning}{moved}. best: the chance of being the best."
     )
+
+
+def _is_even(report: Report) -> bool:
+    return math.isclose(report.lean, 1.0)
+
+
+def _leaning(report: Report) -> str:
+    """Where the dial stands, in words and as it is typed."""
+    return f"{'flexibility' if report.lean > 1 else 'fidelity'} counting more (--lean {report.lean:g})"
 
 
 def _chart(report: Report) -> list[str]:

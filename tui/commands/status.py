@@ -121,8 +121,17 @@ def has_state(run: RunFolder) -> bool:
     return run.kind != "train" or any(run.state.glob("step-*.pt"))
 
 
-def how_to_go_on(run: RunFolder) -> str:
-    """The command that takes up a run that is over, and where it begins."""
+def can_only_fail(summary: RunSummary) -> bool:
+    """Whether going on with a run would fail as before: its own files are at fault, not what stopped it."""
+    from engine.compare.settings import KIND, NOTHING
+
+    return summary.kind == KIND and summary.status == "failed" and (summary.reason or "").startswith(NOTHING)
+
+
+def how_to_go_on(run: RunFolder, summary: RunSummary) -> str:
+    """The command that takes up a run that is over, and where it begins; else what is to be done first."""
+    if can_only_fail(summary):
+        return "Put its LoRA files right, or compare others"
     where = "goes on from the last saved state" if has_state(run) else "starts it again from the beginning"
     if run.kind != "train":
         where = "goes on with what is left"  # other jobs keep what is done, and no states
@@ -169,7 +178,7 @@ def _why(run: RunFolder, summary: RunSummary) -> list[str]:
             lines.append(shown(summary.hint))
         lines += [f"log: {line}" for line in summary.log_tail[-3:]] if summary.status == "died" else []
     if summary.status in {"stopped", "failed", "died"}:
-        lines.append(how_to_go_on(run))
+        lines.append(how_to_go_on(run, summary))
     if summary.status == "new":
         lines.append(f"`lorasmith resume {name}` starts it")
     return lines

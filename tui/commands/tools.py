@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import sys
 from argparse import Namespace
@@ -11,6 +12,8 @@ from pathlib import Path
 from engine.errors import LorasmithError
 from engine.runs.launch import engine_environment
 from tui.arguments import Parser, json_argument, positive
+
+_WANTED = {signal.SIGINT, signal.SIGPIPE}  # Ctrl-C, and a reader that has heard enough
 
 
 def bench_arguments(parser: Parser) -> None:
@@ -72,7 +75,21 @@ def _engine(part: str, options: list[str]) -> int:
         raise LorasmithError(f"this installation has no engine.{part}; install lorasmith again")
     process = subprocess.Popen([sys.executable, "-P", "-m", f"engine.{part}", *options], env=engine_environment({}))
     try:
-        return process.wait()
+        code = process.wait()
     except KeyboardInterrupt:
         process.wait()
         raise
+    if code < 0 and -code not in _WANTED:
+        raise LorasmithError(_ended(-code))
+    return code
+
+
+def _ended(number: int) -> str:
+    """What is to be said of a process that a signal has ended, as it could not say it itself."""
+    if number == signal.SIGKILL:
+        return "The system ended the engine, most likely as memory ran out: ask for less, or close other programs."
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    return f"The engine was ended from outside or by a fault of its own ({name}): try it again."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.compare.report import PointRow
 from tui.compare.compared import BASE, Compared
@@ -35,6 +35,7 @@ class Mark:
     number: str
     word: str
     ink: str
+    is_choice: bool = False
 
 
 class BalanceChart(Board):
@@ -62,15 +63,18 @@ class BalanceChart(Board):
         if len(marks) < 2 or scale < 20 or lines < 3:
             return
         (left, right), (low, high) = _spans(marks)
-        canvas: Canvas = {}
 
         def place(x: float, y: float) -> tuple[int, int]:
             across = round((x - left) / (right - left) * (scale - 1))
             return across, round((high - y) / (high - low) * (lines - 1))
 
-        for at in _front_cells(self.seen, place):
-            canvas[at] = ("·", "accent")
-        _put(canvas, marks, place, columns, lines)
+        front: Canvas = {at: ("·", "accent") for at in _front_cells(self.seen, place)}
+        canvas = dict(front)
+        choice = ""
+        if not _put(canvas, marks, place, columns, lines):
+            canvas = dict(front)
+            marks, choice = _bracketed(marks)
+            _put(canvas, marks, place, columns, lines)
         labels = {0: high, (lines - 1) // 2: high - (high - low) * ((lines - 1) // 2) / (lines - 1), lines - 1: low}
         for y in range(lines):
             label = f"{labels[y]:.0f}" if y in labels else ""
@@ -79,18 +83,30 @@ class BalanceChart(Board):
         yield [(" " * (_LABEL - 1) + "└", "muted"), ("─" * columns, "muted")]
         end = f"{right:.0f}"
         signs: list[tuple[str, str]] = [(f"{' ' * _LABEL}{left:.0f}", "muted"), ("  fidelity →  ↑ flexibility", "")]
-        for sign in _legend(self.seen):
+        for sign in _legend(self.seen, marks, choice):
             if text_width([*signs, *sign]) + len(end) < _LABEL + scale:
                 signs += sign
         yield spread(signs, [(end, "muted")], _LABEL + scale)
 
 
-def _legend(seen: Compared) -> Iterator[Row]:
-    """What the signs on the plot mean."""
+def _legend(seen: Compared, marks: Sequence[Mark], choice: str) -> Iterator[Row]:
+    """What the signs on the plot mean; the signs are those that stand there, as a made-up number could be the choice's.
+
+    `choice` is the sign of the choice where its word found no room.
+    """
+    if choice:
+        yield [(f"  {choice}", "good"), (" choice", "muted")]
     if len(seen.decision.front) > 1:
         yield [("  · ·", "accent"), (" front", "muted")]
-    if any(_is_out(one) and one.fidelity is not None for one in seen.report.points):
-        yield [("  (5)", ""), (" ruled out", "muted")]
+    out = next((mark.number for mark in reversed(marks) if mark.number.startswith("(")), "")
+    if out:
+        yield [(f"  {out}", ""), (" ruled out", "muted")]
+
+
+def _bracketed(marks: Sequence[Mark]) -> tuple[list[Mark], str]:
+    """The marks with the choice's number in square brackets, and that sign: what tells it without word or colour."""
+    done = [replace(mark, number=f"[{mark.number}]") if mark.is_choice else mark for mark in marks]
+    return done, next((mark.number for mark in done if mark.is_choice), "")
 
 
 def marks_of(seen: Compared) -> list[Mark]:
@@ -104,7 +120,8 @@ def marks_of(seen: Compared) -> list[Mark]:
         rank, word, ink = _role(seen, row)
         other = row.weight != 1.0 and row.at != seen.weight
         number = "" if row.at == BASE else f"@{row.weight:g}" if other else str(row.checkpoint)
-        found.append((rank, Mark(row.fidelity, row.flexibility, f"({number})" if _is_out(row) else number, word, ink)))
+        number = f"({number})" if _is_out(row) else number
+        found.append((rank, Mark(row.fidelity, row.flexibility, number, word, ink, row.at == seen.choice)))
     return [mark for _, mark in sorted(found, key=lambda one: one[0])]
 
 
@@ -147,8 +164,12 @@ def _front_cells(seen: Compared, place: Place) -> Iterator[tuple[int, int]]:
                 yield across, y + round((end_y - y) * part / reach)
 
 
-def _put(canvas: Canvas, marks: Sequence[Mark], place: Place, columns: int, lines: int) -> None:
-    """Sets the numbers where they belong, or as near as there is room; then the words beside them where they fit."""
+def _put(canvas: Canvas, marks: Sequence[Mark], place: Place, columns: int, lines: int) -> bool:
+    """Sets the numbers where they belong, or as near as there is room; then the words beside them where they fit.
+
+    Says whether the choice, where it is on the chart, has got its word.
+    """
+    told = True
     taken: set[tuple[int, int]] = set()
     later: list[tuple[int, int, int, Mark]] = []
     for mark in marks:
@@ -162,22 +183,24 @@ def _put(canvas: Canvas, marks: Sequence[Mark], place: Place, columns: int, line
                 break
     for first, end, y, mark in later:
         if mark.word:
-            _put_word(canvas, taken, first, end, y, mark, (columns, lines))
+            fits = _put_word(canvas, taken, first, end, y, mark, (columns, lines))
+            told = told and (fits or not mark.is_choice)
+    return told
 
 
 def _put_word(
     canvas: Canvas, taken: set[tuple[int, int]], first: int, end: int, y: int, mark: Mark, size: tuple[int, int]
-) -> None:
-    """The word behind the number, before it, below or above, where it covers no other number; else not at all."""
+) -> bool:
+    """Writes the word behind the number, before it, below or above, where it covers no other; False where none fits."""
     wide = text_width([(mark.word, "")])
     columns, lines = size
     after, before = end + 3 + wide, first - 3 - wide
     if after <= columns and _free(taken, end + 1, after, y):
         _write(canvas, taken, end, y, cells([(" ← ", "muted"), (mark.word, mark.ink)], 3 + wide))
-        return
+        return True
     if before >= 0 and _free(taken, before, first - 1, y):
         _write(canvas, taken, before, y, cells([(mark.word, mark.ink), (" → ", "muted")], 3 + wide))
-        return
+        return True
     middle = (first + end - 1) // 2
     for line, sign in ((y + 1, "↑"), (y - 1, "↓")):
         right, left = middle + 2 + wide, middle - 1 - wide
@@ -185,10 +208,11 @@ def _put_word(
             continue
         if right <= columns and _free(taken, middle, right, line):
             _write(canvas, taken, middle, line, cells([(f"{sign} ", "muted"), (mark.word, mark.ink)], 2 + wide))
-            return
+            return True
         if left >= 0 and _free(taken, left, middle + 1, line):
             _write(canvas, taken, left, line, cells([(mark.word, mark.ink), (f" {sign}", "muted")], 2 + wide))
-            return
+            return True
+    return False
 
 
 def _free(taken: set[tuple[int, int]], first: int, end: int, y: int) -> bool:

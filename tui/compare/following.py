@@ -8,6 +8,7 @@ from pathlib import Path
 from engine.compare.report import PictureRow, Report, read_report, report_path
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder
+from tui.commands.status import can_only_fail, how_to_go_on
 from tui.compare.compared import Compared
 from tui.text import home_path
 from tui.watch.story import Follower, Seen
@@ -97,6 +98,8 @@ def how_it_stands(
         return trouble, "bad"
     if status in {"failed", "died"} and job is not None:
         why = shown(job.summary.reason or "not said").rstrip(".")
+        if can_only_fail(job.summary):
+            return f"It ended early: {why}. {how_to_go_on(run, job.summary)}.", "bad"
         return f"It ended early: {why}. What is drawn is kept; w, then r goes on.", "bad"
     if seen is None:
         return "", "muted"

@@ -81,12 +81,13 @@ class CompareScreen(HouseScreen):
 
     @dataclass
     class Answered(Message):
-        """The engine has done what was asked of it, or could not: `trouble` then says why."""
+        """The engine has done what was asked of it and printed `said`, or could not: `trouble` then says why."""
 
         verb: str
         trouble: str = ""
         name: str = ""
         report: Report | None = None
+        said: str = ""
 
     def __init__(self, run: RunFolder, *, look_seconds: float = 1.0) -> None:
         super().__init__()
@@ -337,7 +338,7 @@ class CompareScreen(HouseScreen):
                 return  # the dial was turned on meanwhile
             answer = self.Answered(verb, name=name)
             try:
-                ask_engine(verb, self.run.compare, *arguments, *([f"--name={name}"] if name else []))
+                answer.said = ask_engine(verb, self.run.compare, *arguments, *([f"--name={name}"] if name else []))
                 answer.report = read_report(self.run.compare)
             except LorasmithError as error:
                 answer.trouble = shown(error)
@@ -349,7 +350,7 @@ class CompareScreen(HouseScreen):
         if message.report is not None:
             self._take(message.report)
             if message.verb == "unvote":
-                self.say(f"Taken back. {count(message.report.votes, 'vote')} left.")
+                self.say(message.said)
         self.query_one(VoteView).answered(message.verb, message.name, done=not message.trouble)
         if message.trouble:
             self.say(message.trouble, "bad", 15.0)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from engine.errors import shown
 from engine.runs.folder import RunFolder
-from tui.commands.status import has_state
+from engine.runs.summary import RunSummary
+from tui.commands.status import can_only_fail, has_state, how_to_go_on
 from tui.text import count, duration
 from tui.watch.story import Seen
 
@@ -56,9 +57,9 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
     """The one sentence for the line below, and its colour."""
     summary = seen.summary
     if summary.status in {"failed", "died"}:
-        return f"It {'has failed' if summary.status == 'failed' else 'died'}. {_again(folder)}", "bad"
+        return f"It {'has failed' if summary.status == 'failed' else 'died'}. {_again(folder, summary)}", "bad"
     if summary.status == "stopped":
-        return f"{_sentence(shown(summary.reason or 'stopped'))} {_again(folder)}", "warn"
+        return f"{_sentence(shown(summary.reason or 'stopped'))} {_again(folder, summary)}", "warn"
     if summary.status == "new":
         return "Not started yet: r starts it.", "plain"
     if summary.status == "finished":
@@ -76,7 +77,9 @@ def how_it_stands(folder: RunFolder, seen: Seen) -> tuple[str, str]:
     return "It goes on without this screen: q leaves, `lorasmith` comes back.", "muted"
 
 
-def _again(folder: RunFolder) -> str:
+def _again(folder: RunFolder, summary: RunSummary) -> str:
+    if can_only_fail(summary):
+        return f"{how_to_go_on(folder, summary)}."
     if folder.kind not in SAVING:
         return "r goes on with what is left."
     return "r goes on from the last saved state." if has_state(folder) else "r starts it again from the beginning."
