@@ -13,9 +13,11 @@ from PIL import Image, ImageOps
 from tiny_sights import tiny_sight
 
 from engine.errors import LorasmithError
+from engine.lab.paint import paint
+from engine.lab.scenes import Ground, Scene
 from engine.vision.encoder import open_encoder
 from engine.vision.labels import label_names, open_labeller
-from engine.vision.models import KNOWN_MODELS, find_model
+from engine.vision.models import KNOWN_MODELS, find_model, installed
 from engine.vision.pixels import in_batches
 from engine.vision.same import CANDIDATE, SAME_SHOT, agreement, candidate_pairs
 
@@ -163,6 +165,19 @@ def test_the_demo_encoder_tells_its_scenes_apart():
     rows = encoder.embed([red, blue, red])
     assert rows.shape == (3, encoder.size)
     assert rows[0] @ rows[2] > 0.999 > rows[0] @ rows[1]
+
+
+def test_the_demo_has_a_second_encoder_for_one_drawing_on_any_ground():
+    fox, elsewhere, dog = (
+        paint(Scene("fox", Ground("plain", "blue"))), paint(Scene("fox", Ground("snow"), place="left"), (80, 48)),
+        paint(Scene("dog", Ground("plain", "blue"))),
+    )  # fmt: skip
+    encoder = open_encoder("demo-perceptual")
+    rows = encoder.embed([fox, elsewhere, dog])
+    assert rows.shape == (3, encoder.size) and np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    assert rows[0] @ rows[1] > 0.8 > 0.5 > rows[0] @ rows[2]
+    assert encoder.embed([]).shape == (0, encoder.size)
+    assert installed("embedding") is None or installed("embedding").loader not in ("demo", "perceptual")
 
 
 def test_metas_torchscript_file_of_sscd_is_read(tmp_path: Path):
