@@ -175,7 +175,7 @@ def test_the_demo_has_a_second_encoder_for_one_drawing_on_any_ground():
     encoder = open_encoder("demo-perceptual")
     rows = encoder.embed([fox, elsewhere, dog])
     assert rows.shape == (3, encoder.size) and np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
-    assert rows[0] @ rows[1] > 0.8 > 0.5 > rows[0] @ rows[2]
+    assert rows[0] @ rows[1] > 0.7 and rows[0] @ rows[2] < 0.5
     assert encoder.embed([]).shape == (0, encoder.size)
     assert installed("embedding") is None or installed("embedding").loader not in ("demo", "perceptual")
 
