@@ -64,7 +64,8 @@ def train_perceptual(state_path: Path, settings: ReaderSettings, report: Report,
         alike = encoder.embed_pixels(whole) @ encoder.embed_pixels(spoilt).T
         same = kind[:, None] == kind[None, :]
         share = (alike.diagonal() - left).square().mean()
-        strangers = alike.masked_fill(same, -1).topk(_NEAREST, dim=1).values.clamp(min=0).square().mean()
+        nearest = alike.masked_fill(same, -1).topk(min(_NEAREST, len(alike)), dim=1).values
+        strangers = nearest.clamp(min=0).square().mean()
         # Each is to find its own partner among the strangers, the surer the more is left of it.
         told = alike.masked_fill(same & ~torch.eye(len(same), dtype=torch.bool), -1) / _TEMPERATURE
         found = F.cross_entropy(told, torch.arange(len(told)), reduction="none")
