@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from pilots import holds, text_of, until
 from recorded_run import RecordedRun
 
 from engine.caption.plan import CaptionPlan, caption_toml
+from engine.caption.store import Change
 from engine.runs.folder import create_run
 from tui.draft import Draft, list_drafts, read_draft
 from tui.steps.captions import CaptionsScreen, captions_missing
-from tui.steps.captions_book import typings
+from tui.steps.captions_book import Outcome, typings
 from tui.steps.step import Step
+from tui.widgets.dialogs import Choice
 
 pytestmark = pytest.mark.asyncio
 SIZES = [(80, 24), (160, 50)]
@@ -116,6 +119,23 @@ async def test_what_somebody_else_wrote_meanwhile_stays_until_the_person_says_wh
         await holds(pilot, lambda: said(folder)[0] == TEXTS[0] + " mine", "the person's own")
         await pilot.press("u")
         await holds(pilot, lambda: said(folder)[0] == "theirs", "theirs is one undo away")
+
+
+async def test_a_clash_that_comes_twice_is_asked_about_once(folder):
+    """Leaving the field while it is being written finds the same clash again."""
+    async with opened(draft_of(folder)) as (pilot, _):
+        screen = pilot.app.screen
+        await until(pilot, TEXTS[0])
+        clash = Change(replace(screen.book.entries[0], text="theirs"), "mine")
+        for _ in range(2):
+            screen.post_message(screen.Read(Outcome(screen.book, clash=clash), quiet=True))
+        await until(pilot, "was changed by somebody else while you typed")
+        await pilot.pause()
+        assert sum(isinstance(one, Choice) for one in pilot.app.screen_stack) == 1
+        await pilot.press("k")
+        await holds(pilot, lambda: pilot.app.screen is screen, "the captions again")
+        screen.post_message(screen.Read(Outcome(screen.book, clash=clash), quiet=True))
+        await until(pilot, "was changed by somebody else while you typed")
 
 
 async def test_a_bulk_edit_shows_what_it_does_before_it_does_it_and_is_one_undo(folder):

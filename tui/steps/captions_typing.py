@@ -33,6 +33,9 @@ from tui.widgets.listing import Listing
 class CaptionTypingScreen(CaptionListScreen):
     """What is typed is in the draft at every moment, and in its file when the field is left."""
 
+    _asking = False
+    """Whether a clash is being asked about: the same may come again, as the field is left while it is being written."""
+
     def on_caption_list_screen_read(self, message: CaptionListScreen.Read) -> None:
         outcome = message.outcome
         first = not self.ready
@@ -46,7 +49,9 @@ class CaptionTypingScreen(CaptionListScreen):
         if first:
             self._restore()
         if outcome.clash is not None:
-            self._ask_clash(outcome.clash)
+            if not self._asking:
+                self._asking = True
+                self._ask_clash(outcome.clash)
         elif outcome.trouble:
             self.say(outcome.trouble)
         elif outcome.words and not message.quiet:
@@ -147,6 +152,7 @@ class CaptionTypingScreen(CaptionListScreen):
                 Answer("k", "keep typing", "nothing is decided yet", None),
             ],
         ))  # fmt: skip
+        self._asking = False
         if answer == "mine":
             self._write([clash], f"{BY_HAND} {clash.entry.name}")
         elif answer == "theirs":
