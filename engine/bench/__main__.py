@@ -1,4 +1,4 @@
-"""`python -P -m engine.bench [--json] [--real] [--out FILE]`: the engine's side of `lorasmith bench`."""
+"""`python -P -m engine.bench [--json] [--real] [--out FILE [--force]]`: the engine's side of `lorasmith bench`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
-from engine.files import write_atomic
+from engine.files import check_free, write_atomic
 
 
 def main() -> int:
@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--real", action="store_true", help="SDXL's real shape too, on a CUDA device")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
     asked = parser.parse_args()
     prepare_environment()
     import torch
@@ -30,6 +31,8 @@ def main() -> int:
         print(f"measuring: {what}", file=sys.stderr, flush=True)
 
     try:
+        if asked.out:
+            check_free(asked.out, force=asked.force)
         if asked.real and not torch.cuda.is_available():
             raise LorasmithError("The real shape is measured on a CUDA device, and torch sees none here.")
         figures = measure_small(report) + measure_drawing(report)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from engine.compare.settings import where_now
 from engine.errors import LorasmithError, shown
 from engine.files import write_atomic
 
@@ -272,7 +273,8 @@ def read_report(folder: Path) -> Report:
         said = json.loads(path.read_text(encoding="utf-8"))
         if said.get("version", 0) > VERSION:
             raise LorasmithError(f"{shown(path)} was written by a newer lorasmith: open it with that one.")
-        return report_of(said)
+        found = report_of(said)
+        return replace(found, run=where_now(found.run, folder.absolute().parent)) if found.run else found
     except FileNotFoundError:
         raise LorasmithError(
             f"There is no comparison in {shown(folder)}: `lorasmith compare` makes one."

@@ -85,11 +85,19 @@ def read_compare_job(path: Path) -> CompareJob:
         own = {one.name for one in fields(CompareJob)} - {"base", "kind", "trigger", "class_word"}
         values = {key: said[key] for key in own & said.keys()}
         values |= {key: tuple(values[key]) for key in _LISTS if key in values}
+        values["run"] = where_now(values.get("run", ""), path.absolute().parent)
         return CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PlanError(
             f"{shown(path)} cannot be read as a comparison ({shown(error)}): run `lorasmith compare` anew."
         ) from error
+
+
+def where_now(run: str, comparison: Path) -> str:
+    """The run's folder: where it was, or beside the comparison's where the two were moved together."""
+    beside = comparison.parent / Path(run).name
+    moved = run and not Path(run).is_dir() and beside.is_dir()
+    return str(beside) if moved else run
 
 
 def own_prompts(folder: RunFolder) -> Path:

@@ -146,6 +146,17 @@ def test_a_comparison_is_found_by_the_training_and_goes_on_where_it_stopped(no_e
     assert "10 checkpoints and the untouched base:" in said(capsys)
 
 
+def test_runs_that_were_moved_together_find_their_comparison(no_engine, own_home, monkeypatch, capsys):
+    made = comparison.finished()
+    moved = own_home.with_name("moved")
+    own_home.rename(moved)
+    monkeypatch.setenv("LORASMITH_HOME", str(moved))
+    found = find_comparison("fox")
+    assert found.name == made.run.name and found.path.is_relative_to(moved)
+    assert Path(read_report(found.compare).run or "") == moved / "runs" / "fox"
+    assert main(["choose", "fox"]) == 0 and "is your LoRA" in said(capsys) and not no_engine
+
+
 def test_a_reader_that_is_none_is_refused_before_the_job_keeps_it(no_engine, capsys):
     made = comparison.finished()
     before = made.run.job.read_text()

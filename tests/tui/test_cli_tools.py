@@ -45,8 +45,8 @@ def test_draw_hands_its_arguments_on_with_paths_made_absolute(lorasmith, tmp_pat
 @pytest.mark.parametrize("code", [0, 1])
 def test_bench_passes_output_and_code_through(lorasmith, tmp_path, code):
     environment = fake_engine(tmp_path, "bench", f"import sys\nprint(sys.argv[1:])\nsys.exit({code})")
-    said = lorasmith("bench", "--json", "--real", **environment)
-    assert (said.code, said.out) == (code, "['--json', '--real']\n")
+    said = lorasmith("bench", "--json", "--real", "--force", **environment)
+    assert (said.code, said.out) == (code, "['--json', '--real', '--force']\n")
 
 
 @pytest.mark.parametrize(("number", "sentence"), [(9, "most likely as memory ran out"), (11, "SIGSEGV")])

@@ -19,6 +19,7 @@ _WANTED = {signal.SIGINT, signal.SIGPIPE}  # Ctrl-C, and a reader that has heard
 def bench_arguments(parser: Parser) -> None:
     parser.add_argument("--real", action="store_true", help="at the real SDXL shape with random weights (CUDA)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="also write the figures there as JSON")
+    parser.add_argument("--force", action="store_true", help="overwrite FILE")
     json_argument(parser)
 
 
@@ -49,6 +50,7 @@ def bench(asked: Namespace) -> int:
     options = ["--json"] if asked.json else []
     options += ["--real"] if asked.real else []
     options += ["--out", str(asked.out.expanduser().absolute())] if asked.out else []
+    options += ["--force"] if asked.force else []
     return _engine("bench", options)
 
 
