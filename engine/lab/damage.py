@@ -40,10 +40,10 @@ def damaged(name: str, way: Way, count: int = 60, seed: int = 5) -> tuple[list[I
     kin = [other for other, thing in OBJECTS.items() if thing.kind is OBJECTS[name].kind and other != name]
     pictures, left = [], []
     for at in range(count):
-        spoil, other = Spoil(((way, rng.uniform(0, _MOST)),)), rng.choice(kin)
+        lost, other = rng.uniform(0, _MOST), rng.choice(kin)
         scene = Scene(name, rng.choice(GROUNDS), place=rng.choice(("centre", "left", "right")), seed=at)
-        pictures.append(_spoiled(scene, spoil, other, rng))
-        left.append(spoil.left)
+        pictures.append(_spoiled(scene, Spoil(((way, lost),)), other, rng))
+        left.append(1 - lost)
     return pictures, np.array(left)
 
 
@@ -64,12 +64,17 @@ def by_judge(name: str, readers: Path) -> Reader:
 
 
 def by_encoder(name: str, readers: Path) -> Reader:
-    """The perceptual encoder's cosine to ten true pictures."""
+    """How much of ten true pictures the perceptual encoder sees."""
     encoder = load_perceptual(readers / "perceptual.safetensors")
     places = ("centre", "left", "right")
     true = [paint(Scene(name, Ground("plain", "blue"), place=places[seed % 3], seed=seed)) for seed in range(10)]
-    refs = encoder.pictures(true)
-    return lambda pictures: (encoder.pictures(pictures) @ refs.T).mean(dim=1).numpy()
+    refs = encoder.patches(true)
+
+    def read(pictures: Sequence[Image.Image]) -> np.ndarray:
+        seen = (patches for patches, _ in encoder.patches(pictures))
+        return np.array([np.mean([weights @ (own @ one.T).max(axis=1) for own, weights in refs]) for one in seen])
+
+    return read
 
 
 def _spoiled(scene: Scene, spoil: Spoil, other: str, rng: random.Random) -> Image.Image:

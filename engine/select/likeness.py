@@ -15,7 +15,7 @@ from PIL import Image
 
 from engine.select.fidelity import neutral_adjusted
 from engine.select.looking import Seen
-from engine.vision.encoder import Encoder, TransformersEncoder
+from engine.vision.encoder import Encoder, PatchEncoder, TransformersEncoder
 from engine.vision.faces import FaceReader
 
 SHARE_TAKEN_OFF = 0.9
@@ -71,36 +71,45 @@ class WholePictures:
         return rows if self._off is None else without(rows, self._off)
 
 
-class MaskedPatches:
+class SubjectPatches:
     """The mean over a photograph's patches of the subject of the nearest patch in the picture, wherever it is.
 
-    A background that is repeated wins nothing where a mask says what is the subject; MaSC (arXiv 2605.22469) found no
-    measure of whole pictures as near to human judgement.
+    weights: how much each patch of each photograph belongs to the subject, by a mask (`mask_weights`) or as the encoder
+    itself sees it. A background that is repeated wins nothing then; MaSC (arXiv 2605.22469) found no measure of whole
+    pictures as near to human judgement.
     """
 
-    def __init__(self, encoder: TransformersEncoder, photographs: Seen, masks: Sequence[Image.Image | None]) -> None:
+    def __init__(self, encoder: PatchEncoder, photographs: Seen, weights: Sequence[np.ndarray]) -> None:
         self._encoder = encoder
         rows = photographs.patches(encoder)
         self.usable = np.ones(len(photographs), bool)
-        whole = Image.new("L", (64, 64), 255)
-        shares = encoder.patch_shares([mask or whole.resize(image.size) for mask, image in zip(
-            masks, photographs.images, strict=True)])  # fmt: skip
-        # A subject smaller than any patch still has the patch that holds most of it.
-        inside = [share >= min(_COVERED, share.max()) for share in shares]
+        inside = [weight > 0 for weight in weights]
         self._counts = [int(one.sum()) for one in inside]
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        taken = [row[one] for row, one in zip(rows, inside, strict=True)]
         kind = torch.float16 if device == "cuda" else torch.float32
+        taken = [row[one] for row, one in zip(rows, inside, strict=True)]
         self._subject = torch.from_numpy(np.concatenate(taken)).to(device, kind)
+        shares = [weight[one] / weight.sum() for weight, one in zip(weights, inside, strict=True)]
+        self._shares = torch.from_numpy(np.concatenate(shares)).to(device, torch.float32)
 
     @torch.inference_mode()
     def to_photographs(self, seen: Seen) -> np.ndarray:
         found = []
         for patches in seen.patches(self._encoder):
             picture = torch.from_numpy(patches).to(self._subject.device, self._subject.dtype)
-            nearest = (self._subject @ picture.T).amax(dim=1).float()
-            found.append([float(part.mean()) for part in nearest.split(self._counts)])
+            nearest = (self._subject @ picture.T).amax(dim=1).float() * self._shares
+            found.append([float(part.sum()) for part in nearest.split(self._counts)])
         return np.array(found, np.float32).reshape(len(found), len(self._counts))
+
+
+def mask_weights(
+    encoder: TransformersEncoder, images: Sequence[Image.Image], masks: Sequence[Image.Image | None]
+) -> list[np.ndarray]:
+    """The patches of each picture that its mask says are the subject, all alike; without a mask all of them."""
+    whole = Image.new("L", (64, 64), 255)
+    given = [mask or whole.resize(image.size) for mask, image in zip(masks, images, strict=True)]
+    # A subject smaller than any patch still has the patch that holds most of it.
+    return [(share >= min(_COVERED, share.max())).astype(np.float32) for share in encoder.patch_shares(given)]
 
 
 class Faces:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from engine.vision.encoder import Encoder, TransformersEncoder
+from engine.vision.encoder import Encoder, PatchEncoder
 from engine.vision.faces import FaceReader
 
 
@@ -17,7 +17,7 @@ class Seen:
     def __init__(self, images: Sequence[Image.Image]) -> None:
         self.images = images
         self._vectors: dict[int, np.ndarray] = {}
-        self._patches: dict[int, np.ndarray] = {}
+        self._patches: dict[int, Sequence[np.ndarray]] = {}
         self._faces: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -30,8 +30,8 @@ class Seen:
             rest(encoder)
         return self._vectors[id(encoder)]
 
-    def patches(self, encoder: TransformersEncoder) -> np.ndarray:
-        """float16 [n, patches, width], of length 1."""
+    def patches(self, encoder: PatchEncoder) -> Sequence[np.ndarray]:
+        """Of each picture [patches, width], of length 1."""
         if id(encoder) not in self._patches:
             found = encoder.embed_patches(self.images)
             self._vectors[id(encoder)], self._patches[id(encoder)] = found

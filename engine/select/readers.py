@@ -177,6 +177,8 @@ def _readers(
                      "what a picture shows and not how it is made: trust fidelity less than your eyes."]  # fmt: skip
     elif likeness is not None and likeness.loader == "demo":
         way = "words"
+    elif likeness is not None and likeness.loader == "perceptual":
+        way = "patches"
     elif likeness is not None and likeness.loader in ("transformers", "dual") and kind != "concept":
         way, masks = "patches", found.get("masks")
     return Readers(

@@ -19,11 +19,12 @@ from engine.select.families import FOLLOWING, TRIGGERED, Family
 from engine.select.likeness import (
     Faces,
     LikenessReader,
-    MaskedPatches,
+    SubjectPatches,
     WholePictures,
     Yardstick,
     compared_photographs,
     directions,
+    mask_weights,
     yardstick,
 )
 from engine.select.looking import Seen, rest
@@ -212,7 +213,11 @@ class PictureReader:
                     f"In {lacking} of {len(seen)} photographs no face was found, so likeness is read without them."
                 )
         elif readers.way == "patches":
-            reader = MaskedPatches(encoder, seen, self._masks(seen))
+            own = readers.likeness.loader == "perceptual"  # it knows by itself what is the subject
+            weights = (
+                encoder.patch_weights(seen.images) if own else mask_weights(encoder, seen.images, self._masks(seen))
+            )
+            reader = SubjectPatches(encoder, seen, weights)
         else:
             off = self._setting if readers.likeness.loader == "demo" else None
             base = [image for path in self._neutral if (image := _opened(path)) is not None]

@@ -35,6 +35,14 @@ class Encoder(Protocol):
         ...
 
 
+class PatchEncoder(Encoder, Protocol):
+    """An encoder that also sees what each place of a picture shows."""
+
+    def embed_patches(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+        """`embed`'s rows, and of the same look for each picture [patches, width], rows of length 1."""
+        ...
+
+
 class PictureTextEncoder(Encoder, Protocol):
     """An encoder that puts texts among the pictures; `sharpness` is what its training multiplied cosines by."""
 
@@ -118,17 +126,24 @@ class PerceptualEncoder:
     """How much of a subject's drawing is in a picture, on the small base; good for nothing else."""
 
     def __init__(self, source: ModelSource) -> None:
-        from engine.lab.perceptual import load_perceptual
+        from engine.lab.perceptual import WIDTH, load_perceptual
 
         self.name = source.name
         self.licence = source.licence
         self._encoder = load_perceptual(source.file("perceptual.safetensors"))
-        self.size = self._encoder.seen.out_features
+        self.size = WIDTH
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
-        if not images:
-            return np.zeros((0, self.size), np.float32)
-        return unit(self._encoder.pictures(images).numpy())
+        return self.embed_patches(images)[0]
+
+    def embed_patches(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, list[np.ndarray]]:
+        seen = self._encoder.patches(images)
+        whole = [weights @ patches for patches, weights in seen]
+        return unit(np.stack(whole)) if seen else np.zeros((0, self.size), np.float32), [one for one, _ in seen]
+
+    def patch_weights(self, images: Sequence[Image.Image]) -> list[np.ndarray]:
+        """Of each picture [patches]: how much each belongs to the subject; they add up to 1."""
+        return [weights for _, weights in self._encoder.patches(images)]
 
 
 class TransformersEncoder:

@@ -15,10 +15,11 @@ from engine.select.cells import BASE, Cell, Point
 from engine.select.families import Family
 from engine.select.fidelity import Anchors
 from engine.select.likeness import (
-    MaskedPatches,
+    SubjectPatches,
     WholePictures,
     compared_photographs,
     directions,
+    mask_weights,
     without,
     yardstick,
 )
@@ -66,9 +67,9 @@ def test_a_mask_keeps_the_background_out_of_it():
     mask = scene("white", "black").convert("L")
     elsewhere = scene("red", "blue", (0, 0, 32, 32))
     background_only = scene("blue", "lime")
-    masked = MaskedPatches(Colours(), Seen([photograph]), [mask])
+    masked = SubjectPatches(Colours(), Seen([photograph]), mask_weights(Colours(), [photograph], [mask]))
     np.testing.assert_allclose(masked.to_photographs(Seen([elsewhere, background_only]))[:, 0], [1, 0], atol=1e-3)
-    whole = MaskedPatches(Colours(), Seen([photograph]), [None])
+    whole = SubjectPatches(Colours(), Seen([photograph]), mask_weights(Colours(), [photograph], [None]))
     # By hand: a quarter of the photograph's parts is red, three quarters are lime.
     np.testing.assert_allclose(whole.to_photographs(Seen([elsewhere, background_only]))[:, 0], [0.25, 0.75], atol=1e-3)
 
@@ -79,7 +80,8 @@ def test_patches_are_the_mean_of_the_nearest_by_hand():
     encoder = Colours()
     _, patches = encoder.embed_patches(images)
     masks = [scene("white", "black", (0, 0, 64, 32)).convert("L"), None, scene("white", "black").convert("L")]
-    found = MaskedPatches(encoder, Seen(images[:3]), masks).to_photographs(Seen(images[3:]))
+    weights = mask_weights(encoder, images[:3], masks)
+    found = SubjectPatches(encoder, Seen(images[:3]), weights).to_photographs(Seen(images[3:]))
     inside = [list(range(8)), list(range(16)), [5, 6, 9, 10]]
     for at, picture in enumerate(patches[3:].astype(np.float32)):
         for ref, kept in enumerate(inside):
