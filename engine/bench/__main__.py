@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
-from engine.files import check_free, write_atomic
+from engine.files import check_free, check_writable, write_atomic
 
 
 def main() -> int:
@@ -33,6 +33,7 @@ def main() -> int:
     try:
         if asked.out:
             check_free(asked.out, force=asked.force)
+            check_writable(asked.out.parent)
         if asked.real and not torch.cuda.is_available():
             raise LorasmithError("The real shape is measured on a CUDA device, and torch sees none here.")
         figures = measure_small(report) + measure_drawing(report)

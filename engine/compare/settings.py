@@ -96,8 +96,9 @@ def read_compare_job(path: Path) -> CompareJob:
 def where_now(run: str, comparison: Path) -> str:
     """The run's folder: where it was, or beside the comparison's where the two were moved together."""
     beside = comparison.parent / Path(run).name
-    moved = run and not Path(run).is_dir() and beside.is_dir()
-    return str(beside) if moved else run
+    if not run or Path(run).is_dir() or not RunFolder(beside).plan.is_file():
+        return run
+    return str(beside)
 
 
 def own_prompts(folder: RunFolder) -> Path:

@@ -32,15 +32,17 @@ WIDTH = 64
 _CHANNELS = 32
 _MIXED = 128
 _TEMPERATURE = 0.1
-_STRANGERS = 6  # of each whole drawing in a batch, of which those count that are taken for it most
-_NEAREST = 3
+_STRANGERS = 6  # of a batch, that each whole drawing is held against
+_NEAREST = 3  # of them: those that it takes for itself most are pushed away
+_SHARE, _FOUND = 4.0, 0.3  # what the share and the finding of the partner count in the loss; the strangers count 1
 
 
 class Perceptual(nn.Module):
     """Pictures as patches: unit vectors, a patch for every four pixels of a side, and how much each counts."""
 
-    def __init__(self, channels: int = _CHANNELS) -> None:
+    def __init__(self) -> None:
         super().__init__()
+        channels = _CHANNELS
         self.near = nn.Sequential(
             nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.SiLU(), *_stage(channels, 2 * channels)
         )
@@ -89,9 +91,10 @@ def train_perceptual(state_path: Path, settings: ReaderSettings, report: Report,
         (patches, weights), (others, _) = encoder(made.whole), encoder(made.spoiled)
         own = share_seen(patches, weights, others)
         moves = range(1, min(_STRANGERS, len(own) - 1) + 1)
-        share = (own - made.left).square().mean()
+        wrong = torch.where(made.left > 0, own - made.left, own.clamp(min=0))  # of nothing there is no less
+        share = wrong.square().mean()
         if not moves:
-            return 4 * share
+            return _SHARE * share
         # Each is to find its own partner among strangers, the surer the more is left of it.
         alike = torch.stack([share_seen(patches, weights, others.roll(move, 0)) for move in moves], dim=1)
         same = torch.stack([made.shown == made.shown.roll(move) for move in moves], dim=1)
@@ -99,7 +102,7 @@ def train_perceptual(state_path: Path, settings: ReaderSettings, report: Report,
         strangers = alike.topk(min(_NEAREST, len(moves)), dim=1).values.clamp(min=0).square().mean()
         told = torch.cat([own[:, None], alike], dim=1) / _TEMPERATURE
         found = F.cross_entropy(told, torch.zeros(len(own), dtype=torch.long), reduction="none")
-        return 4 * share + strangers + 0.3 * (made.left * found).mean()
+        return _SHARE * share + strangers + _FOUND * (made.left * found).mean()
 
     train_reader(encoder, loss_at, state_path, settings, report, stop)
     return encoder.eval()

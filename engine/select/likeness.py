@@ -72,11 +72,11 @@ class WholePictures:
 
 
 class SubjectPatches:
-    """The mean over a photograph's patches of the subject of the nearest patch in the picture, wherever it is.
+    """Each of a photograph's patches of the subject finds the nearest patch in the picture; the mean of their cosines.
 
-    weights: how much each patch of each photograph belongs to the subject, by a mask (`mask_weights`) or as the encoder
-    itself sees it. A background that is repeated wins nothing then; MaSC (arXiv 2605.22469) found no measure of whole
-    pictures as near to human judgement.
+    weights: how much each patch of each photograph counts, by a mask (`mask_weights`) or as the encoder itself sees it.
+    A background that is repeated wins nothing then; MaSC (arXiv 2605.22469) found no measure of whole pictures as near
+    to human judgement.
     """
 
     def __init__(self, encoder: PatchEncoder, photographs: Seen, weights: Sequence[np.ndarray]) -> None:

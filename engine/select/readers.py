@@ -178,7 +178,7 @@ def _readers(
     elif likeness is not None and likeness.loader == "demo":
         way = "words"
     elif likeness is not None and likeness.loader == "perceptual":
-        way = "patches"
+        way = "patches"  # of a concept too: it was trained to find what two pictures share, whatever that is
     elif likeness is not None and likeness.loader in ("transformers", "dual") and kind != "concept":
         way, masks = "patches", found.get("masks")
     return Readers(

@@ -181,6 +181,8 @@ class PictureReader:
         way = ways.get(self.readers.way, "")
         if self.readers.way == "patches" and self.readers.masks is not None:
             way = f"subject masked by {self.readers.masks.name}"
+        elif self.readers.likeness.loader == "perceptual" and self.readers.way == "patches":
+            way = "the subject's patches, weighed by the encoder"
         return f"{self.readers.likeness.name} ({way})" if way else self.readers.likeness.name
 
     @cached_property

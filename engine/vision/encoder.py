@@ -123,14 +123,23 @@ class DemoEncoder:
 
 
 class PerceptualEncoder:
-    """How much of a subject's drawing is in a picture, on the small base; good for nothing else."""
+    """How much of a subject's drawing is in a picture, patch by patch, on the small base; good for nothing else.
+
+    A picture's one vector is the mean of its patches by their weights; nothing was trained on it.
+    """
 
     def __init__(self, source: ModelSource) -> None:
         from engine.lab.perceptual import WIDTH, load_perceptual
 
         self.name = source.name
         self.licence = source.licence
-        self._encoder = load_perceptual(source.file("perceptual.safetensors"))
+        file = source.file("perceptual.safetensors")
+        try:
+            self._encoder = load_perceptual(file)
+        except (OSError, ValueError, RuntimeError) as error:  # damaged, or of an older lorasmith
+            raise LorasmithError(
+                f"{shown(file)} is no perceptual encoder of this lorasmith: install it anew."
+            ) from error
         self.size = WIDTH
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
@@ -138,8 +147,8 @@ class PerceptualEncoder:
 
     def embed_patches(self, images: Sequence[Image.Image]) -> tuple[np.ndarray, list[np.ndarray]]:
         seen = self._encoder.patches(images)
-        whole = [weights @ patches for patches, weights in seen]
-        return unit(np.stack(whole)) if seen else np.zeros((0, self.size), np.float32), [one for one, _ in seen]
+        whole = np.array([weights @ patches for patches, weights in seen], np.float32).reshape(-1, self.size)
+        return unit(whole), [patches for patches, _ in seen]
 
     def patch_weights(self, images: Sequence[Image.Image]) -> list[np.ndarray]:
         """Of each picture [patches]: how much each belongs to the subject; they add up to 1."""

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import ImageFilter
 
-from engine.lab.damage import by_drawing, by_judge, damaged, rank_correlation
+from engine.lab.damage import ORDERED, by_drawing, by_judge, damaged, rank_correlation
 from engine.lab.match import match
 from engine.lab.paint import paint
 from engine.lab.scenes import Ground, Scene
-from engine.lab.spoil import WAYS
 
 READERS = Path(__file__).parents[2] / "presets" / "base" / "readers"
 SUBJECTS = ("fox", "koala", "robot")
@@ -41,7 +40,7 @@ def test_it_orders_known_damage_better_than_the_judge_does(name: str):
     """Why the proof of the choice takes its fidelity from here: over all ways and two draws of them, not in each."""
     drawing, judge = by_drawing(name), by_judge(name, READERS)
     found = []
-    for way, seed in itertools.product(WAYS, (5, 10)):
+    for way, seed in itertools.product(ORDERED, (5, 10)):
         pictures, left = damaged(name, way, count=16, seed=seed)
         found.append([rank_correlation(left, read(pictures)) for read in (drawing, judge)])
     own, other = np.mean(found, axis=0)

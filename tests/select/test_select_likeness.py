@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -87,6 +88,28 @@ def test_patches_are_the_mean_of_the_nearest_by_hand():
         for ref, kept in enumerate(inside):
             cosines = patches[ref].astype(np.float32)[kept] @ picture.T
             assert found[at, ref] == pytest.approx(cosines.max(axis=1).mean(), abs=2e-3)
+
+
+def test_patches_count_by_their_weights_whatever_those_add_up_to_by_hand():
+    class Given:
+        name = licence = "given"
+        size = 2
+        rows: ClassVar = {  # patches of the photographs, of two counts, and of a picture
+            1: [[1, 0], [0, 1], [0.6, 0.8]], 2: [[0, 1]], 3: [[0.8, 0.6], [1, 0]],
+        }  # fmt: skip
+
+        def embed(self, images):
+            return self.embed_patches(images)[0]
+
+        def embed_patches(self, images):
+            found = [np.array(self.rows[image.width], np.float32) for image in images]
+            return np.array([one.mean(axis=0) for one in found]), found
+
+    first, second, picture = (Image.new("RGB", (width, 1)) for width in (1, 2, 3))
+    weights = [np.array([0.6, 1.4, 0.0]), np.array([0.3])]
+    found = SubjectPatches(Given(), Seen([first, second]), weights).to_photographs(Seen([picture]))
+    # (1, 0) finds itself: 1; (0, 1) finds (0.8, 0.6): 0.6; the third patch has no weight.
+    np.testing.assert_allclose(found, [[(0.6 * 1 + 1.4 * 0.6) / 2, 0.6]], atol=1e-6)
 
 
 def test_directions_hold_what_texts_vary_and_are_taken_off():

@@ -66,8 +66,10 @@ def test_choosing_loads_no_library():
 def test_the_demo_reads_with_its_own_encoder():
     readers = choose_readers("animal", demo=True)
     names = {name: source.name for name, source in readers.used.items()}
-    assert names.pop("likeness") == "demo-perceptual" and set(names.values()) == {"demo"} and readers.way == "whole"
+    assert names.pop("likeness") == "demo-perceptual" and set(names.values()) == {"demo"} and readers.way == "patches"
     assert not readers.notes and not readers.offers
+    assert choose_readers("concept", demo=True).way == "patches"
+    assert choose_readers("object", demo=False, given=["likeness=demo-perceptual"]).way == "patches"
     style = choose_readers("style", demo=True)  # of a style there is no one drawing
     assert style.way == "style" and style.likeness is not None and style.likeness.name == "demo"
 

@@ -130,10 +130,12 @@ def test_batches_give_what_the_whole_gives_and_no_picture_is_embedded_twice(
     cells = grid(few, {GOOD: Knobs(identity=0.5)}, photos)
     reader = PictureReader(choose_readers("animal", demo=True), photos, few, TRIGGER, CLASS)
     whole = reader.read([cell for cell, _ in cells], [image for _, image in cells])
-    encoder = next(iter(reader._encoders.values()))
-    seen: list[int] = []
-    embed = encoder.embed
-    monkeypatch.setattr(encoder, "embed", lambda images: seen.append(len(images)) or embed(images))
+    seen: list[str] = []
+    for source, encoder in reader._encoders.items():
+        for name in ("embed", "embed_patches"):
+            if hasattr(encoder, name):
+                monkeypatch.setattr(encoder, name, lambda images, said=f"{source.name} {name}": seen.append(said))
+    assert {source.name for source in reader._encoders} == {"demo", "demo-perceptual"}
     again = reader.read([cell for cell, _ in cells[:5]], [image for _, image in cells[:5]])
     assert not seen
     for name, array in again.arrays().items():
