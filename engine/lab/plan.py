@@ -98,7 +98,7 @@ class LabPlan:
     base: BaseSettings = BaseSettings()
     judge: ReaderSettings = ReaderSettings()
     encoder: ReaderSettings = ReaderSettings(seed=29)
-    perceptual: ReaderSettings = ReaderSettings(steps=8_000, batch=64, seed=31)
+    perceptual: ReaderSettings = ReaderSettings(steps=2_500, batch=64, seed=31)
 
     @property
     def steps(self) -> int:

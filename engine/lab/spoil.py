@@ -46,16 +46,16 @@ def some_spoil(rng: random.Random) -> Spoil:
     steps = []
     for way in rng.sample(WAYS, rng.choice((1, 2, 2, 3))):
         placed = in_places(way) if way in _SPREADS and rng.random() < 0.5 else way
-        steps.append((placed, rng.random() ** 2))
+        steps.append((placed, rng.random() ** 1.3))
     return Spoil(tuple(steps))
 
 
-def share_left(drawing: Drawing, spoiled: Drawing, kin: float) -> float:
-    """How much of a drawing the spoiled one still shows, 0 to 1: 1 where nothing differs, 0 from `kin` on.
+def share_left(drawing: Drawing, spoiled: Drawing, strangers: float) -> float:
+    """How much of a drawing the spoiled one still shows, 0 to 1: 1 where nothing differs, 0 from `strangers` on.
 
-    kin: what drawings of its style differ by (`differs`) from the other object that is most like them, in the mean.
+    strangers: what drawings of different objects in its style differ by (`differs`), in the mean.
     """
-    return max(0.0, 1 - differs(drawing, spoiled) / kin)
+    return max(0.0, 1 - differs(drawing, spoiled) / strangers)
 
 
 def differs(a: Drawing, b: Drawing) -> float:
