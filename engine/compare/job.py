@@ -272,10 +272,13 @@ def _first(work: Work, usable: Sequence[int], later: int) -> None:
 def _more(work: Work) -> list[Point]:
     """The other prompts of the points that may be the best; the base's too."""
     grid, board = work.grid, work.board
-    _, decision = work.decided()
+    stages, decision = work.decided()
     points = [Point(number) for number in work.usable]
-    if decision is not None:
-        points = [point for point in _kept(decision, work.asked) if point.checkpoint in work.usable]
+    if stages is not None and decision is not None:
+        # A picture or two of the class word alone are too few to give a checkpoint up for what they show.
+        sparing = decide(stages.main, RULES, spared=("bleeding",))
+        looks = [one for one in (decision, sparing) if isinstance(one, Decision)]
+        points = [point for point in _kept(looks, work.asked) if point.checkpoint in work.usable]
     elif not work.source.photographs and work.asked.depth != "thorough":
         board.note("Without a measure to choose by, the first pictures are all that is drawn (--thorough draws more).")
         return []
@@ -298,17 +301,22 @@ def _more(work: Work) -> list[Point]:
     return points
 
 
-def _kept(decision: Decision, asked: CompareJob) -> list[Point]:
-    """Those that get more pictures: where the first pictures hardly tell them apart, the likeliest few of them.
+def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
+    """Those that get more pictures by any of these: where the first hardly tell them apart, the likeliest few of them.
 
-    The choice, the last and the likest are always among them; of equals the earlier.
+    Choice, last and likest come first; of equals the earlier.
     """
-    kept = survivors(decision)
+    kept = sorted({point for look in looks for point in survivors(look)})
     if asked.depth == "thorough" or len(kept) <= MOST_SURVIVORS:
-        return list(kept)
-    always = {decision.choice, decision.best, decision.last, decision.likest, earliest_near(decision)}
-    ranked = sorted(kept, key=lambda point: (point not in always, -decision.judged.chance_of(point), point))
-    return sorted(ranked[:MOST_SURVIVORS])
+        return kept
+    shown = {
+        point for look in looks for point in (look.choice, look.best, look.last, look.likest, earliest_near(look))
+    }
+
+    def rank(point: Point) -> tuple[bool, float, Point]:
+        return point not in shown, -max(look.judged.chance_of(point) for look in looks), point
+
+    return sorted(sorted(kept, key=rank)[:MOST_SURVIVORS])
 
 
 def _weights(work: Work) -> None:

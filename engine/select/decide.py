@@ -98,15 +98,22 @@ def balance(fidelity: np.ndarray, flexibility: np.ndarray, lean: float = 1.0) ->
         return np.where(f * x > 0, (1 + lean**2) * f * x / (lean**2 * f + x), 0.0)
 
 
-def decide(scores: Scores, rules: Rules = RULES, votes: Sequence[Vote] = ()) -> Decision | Undecided:
-    """Chooses among the points of weight 1, or among all where there are none (see `best_weight` for the others)."""
+def decide(
+    scores: Scores, rules: Rules = RULES, votes: Sequence[Vote] = (), *, spared: Collection[Gate] = ()
+) -> Decision | Undecided:
+    """Chooses among the points of weight 1, or among all where there are none (see `best_weight` for the others).
+
+    spared: gates that are not applied whatever else there is to choose from.
+    """
     if isinstance(scores.fidelity, CannotTell):
         return Undecided(scores.fidelity.reason)
     if not np.isfinite(scores.flexibility.value).all():
         return Undecided("Flexibility could not be measured, so there is nothing to weigh fidelity against.")
     points = tuple(p for p in scores.points if p.weight == 1.0) or scores.points[1:]
-    gates = gates_of(scores, rules)
+    every = gates_of(scores, rules)
+    gates = {point: left for point, found in every.items() if (left := tuple(g for g in found if g not in spared))}
     eligible, relaxed = _eligible(points, gates, scores, rules)
+    relaxed = (*relaxed, *spared)
     if not eligible:
         return Undecided(f"No checkpoint can be used: {_why_broken(scores, points[0])}.")
     flexibility = as_weighed(scores, relaxed).flexibility

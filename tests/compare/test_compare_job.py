@@ -17,16 +17,19 @@ from planted_loras import planted_lora
 from training_runs import events, forked
 
 from engine.base.load import open_base
+from engine.compare.job import _kept
 from engine.compare.job import run as compare
 from engine.compare.report import read_report
 from engine.compare.rows import picked
-from engine.compare.settings import CompareJob, job_text, own_prompts
+from engine.compare.settings import MOST_SURVIVORS, CompareJob, job_text, own_prompts
 from engine.plan import BaseChoice, Network
 from engine.runs.folder import create_run
 from engine.runs.job import run_job
 from engine.runs.summary import read_summary
-from engine.select.cells import BASE
+from engine.select.cells import BASE, Point
+from engine.select.decide import decide
 from engine.select.families import Family
+from engine.select.scores import evaluate
 from engine.vision.encoder import open_encoder
 
 PROMPTS = """
@@ -199,6 +202,18 @@ def test_every_stage_is_drawn_measured_and_told(whole, job, tmp_path, monkeypatc
     assert read_report(again.compare).drawn == report.drawn
     base_files = {name for name in pictures(run) if "/base/" in name}
     assert int((tmp_path / "drawn").read_text()) == len(pictures(run)) - len(base_files)
+
+
+def test_what_bleeds_at_first_sight_is_not_given_up():
+    """By one prompt of the class word all epochs of a real run but a poor one bled, and were given up."""
+    knobs = {Point(1): Knobs(0.7), Point(2): Knobs(0.7), **{Point(k): Knobs(0.75, bleeds=0.9) for k in range(3, 8)}}
+    knobs |= {Point(5): Knobs(0.85, bleeds=0.9), Point(7): Knobs(0.95, 0.3, 0.3, bleeds=0.9)}
+    scores = evaluate(grid_of(knobs), "person")
+    strict, sparing = decide(scores), decide(scores, spared=("bleeding",))
+    assert not {Point(4), Point(5)} & set(_kept([strict], CompareJob()))
+    kept = _kept([strict, sparing], CompareJob())
+    assert {strict.choice, Point(5)} <= set(kept) and len(kept) <= MOST_SURVIVORS
+    assert set(_kept([strict, sparing], CompareJob(depth="thorough"))) >= set(kept)
 
 
 @pytest.mark.parametrize("at", [11, 30, 57])

@@ -103,6 +103,15 @@ def test_a_subject_that_comes_out_badly_is_not_restraint_where_the_class_word_dr
     assert Point(1) not in gates_of(kept)
 
 
+def test_a_gate_that_is_spared_rules_nothing_out_and_is_weighed_as_one_that_all_fail():
+    knobs = {Point(1): Knobs(0.7), **{Point(k): Knobs(0.7 + k / 20, bleeds=0.9) for k in (2, 3, 4)}}
+    scores = evaluate(grid_of(knobs), "person")
+    strict, sparing = decide(scores), decide(scores, spared=("bleeding",))
+    assert strict.choice == Point(1) and set(strict.ruled_out) == {Point(2), Point(3), Point(4)}
+    assert sparing.choice == Point(4) and not sparing.ruled_out and sparing.relaxed == ("bleeding",)
+    assert sparing.judged.of(Point(4)) > strict.judged.of(Point(4)), "bleeding counts in neither place"
+
+
 def test_gates_that_all_fail_are_not_applied_but_broken_ones_always_are():
     copies = {Point(k): Knobs(0.8, copies=0.5) for k in (1, 2)}
     decision = decide(evaluate(grid_of(copies), "person"))

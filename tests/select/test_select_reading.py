@@ -98,7 +98,7 @@ def test_the_base_as_a_checkpoint_and_one_file_under_two_names(prompts: PromptSe
         measure(choose_readers("animal", demo=True), grid(few, points, photos), photos, few, TRIGGER, CLASS), "animal"
     )
     assert scores.fidelity.value[1] == 0 and scores.flexibility.value[1] == 100
-    assert all(part[1] == 100 for part in scores.parts.values())
+    assert [part[1] for part in scores.parts.values()] == pytest.approx([100] * len(scores.parts), abs=1e-9)
     assert "nothing of this file took effect" in scores.broken[GOOD]
     assert scores.fidelity.value[2] == scores.fidelity.value[3]
     assert scores.flexibility.value[2] == scores.flexibility.value[3]
