@@ -304,17 +304,16 @@ def _more(work: Work) -> list[Point]:
 def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
     """Those that get more pictures by any of these: where the first hardly tell them apart, the likeliest few of them.
 
-    Choice, last and likest come first; of equals the earlier.
+    The last, the likest and what each look would take are always among them; of equals the earlier.
     """
     kept = sorted({point for look in looks for point in survivors(look)})
     if asked.depth == "thorough" or len(kept) <= MOST_SURVIVORS:
         return kept
-    shown = {
-        point for look in looks for point in (look.choice, look.best, look.last, look.likest, earliest_near(look))
-    }
+    always = {point for look in looks for point in (look.last, look.likest, look.choice, look.best)}  # six at most
+    near = {earliest_near(look) for look in looks}
 
-    def rank(point: Point) -> tuple[bool, float, Point]:
-        return point not in shown, -max(look.judged.chance_of(point) for look in looks), point
+    def rank(point: Point) -> tuple[bool, bool, float, Point]:
+        return point not in always, point not in near, -max(look.judged.chance_of(point) for look in looks), point
 
     return sorted(sorted(kept, key=rank)[:MOST_SURVIVORS])
 

@@ -240,9 +240,9 @@ def test_where_nothing_is_told_apart_six_checkpoints_get_more_pictures_the_last_
 
     even = {Point(number): CURVE[Point(4)] for number in range(1, 11)}
     decision = decide(evaluate(grid_of(even, noise=0.2), "animal"))
-    kept = _kept(decision, CompareJob())
+    kept = _kept([decision], CompareJob())
     assert len(kept) == MOST_SURVIVORS and {decision.choice, decision.last, decision.likest} <= set(kept)
-    assert len(_kept(decision, CompareJob(depth="thorough"))) > MOST_SURVIVORS
+    assert len(_kept([decision], CompareJob(depth="thorough"))) > MOST_SURVIVORS
 
 
 def test_where_all_bleed_the_high_res_fix_is_weighed_as_the_rows_are():
