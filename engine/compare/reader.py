@@ -34,7 +34,8 @@ def reader_opener(
         from engine.select.reading import PictureReader
 
         return PictureReader(  # type: ignore[return-value] - its key is a cached property
-            readers, source.photographs, grid.prompts, source.trigger, source.class_word, neutral=neutral()
-        )
+            readers, source.photographs, grid.prompts, source.trigger, source.class_word, neutral=neutral(),
+            native=grid.native,
+        )  # fmt: skip
 
     return opened

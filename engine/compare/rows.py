@@ -27,8 +27,9 @@ def joined(first: Measurements, second: Measurements) -> Measurements:
     if first.pixels is not None and second.pixels is not None:
         pixels = np.concatenate([first.pixels, second.pixels])
     return Measurements(
-        (*first.cells, *second.cells), pixels=pixels, broken={**first.broken, **second.broken}, **groups
-    )
+        (*first.cells, *second.cells), pixels=pixels, real_pixels=second.real_pixels,
+        broken={**first.broken, **second.broken}, **groups,
+    )  # fmt: skip
 
 
 def picked(measured: Measurements, rows: Sequence[int]) -> Measurements:
@@ -38,7 +39,7 @@ def picked(measured: Measurements, rows: Sequence[int]) -> Measurements:
         group = getattr(measured, name)
         groups[name] = None if group is None else replace(group, **{array: getattr(group, array)[list(rows)]})
     return Measurements(
-        tuple(measured.cells[row] for row in rows), broken=measured.broken,
+        tuple(measured.cells[row] for row in rows), broken=measured.broken, real_pixels=measured.real_pixels,
         pixels=None if measured.pixels is None else measured.pixels[list(rows)], **groups,
     )  # fmt: skip
 

@@ -99,7 +99,8 @@ class Copying:
 
 @dataclass(frozen=True, eq=False)
 class Measurements:
-    """All that is known of a grid. What was not measured is None; pixels come from `quality.pixel_statistics`.
+    """All that is known of a grid. What was not measured is None; pixels come from `quality.pixel_statistics`, and
+    `real_pixels` [photographs, 4] are the same of the photographs at the size that is drawn.
 
     `broken` names points that cannot be judged and why in a sentence (no module matched, weights not finite).
     """
@@ -111,6 +112,7 @@ class Measurements:
     looks: Looks | None = None
     copying: Copying | None = None
     pixels: np.ndarray | None = None
+    real_pixels: np.ndarray | None = None
     broken: Mapping[Point, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

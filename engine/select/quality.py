@@ -17,7 +17,10 @@ _LEAST_SPREAD = np.array([0.02, 0.01, 0.02, 0.25])
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """z of each statistic, [points, 4]: the mean change of a picture, in standard deviations of the base's pictures."""
+    """z of each statistic, [points, 4]: the mean change of a picture, in standard deviations of the base's pictures.
+
+    What lies between the base and the photographs is no change: a smooth subject makes smooth pictures.
+    """
 
     z: np.ndarray
 
@@ -56,8 +59,11 @@ def pixel_statistics(pixels: np.ndarray) -> np.ndarray:
     return np.array([saturation.mean(), clipped.mean(), luma.std(), energy], dtype=float)
 
 
-def quality(pixels: np.ndarray, grid: Grid) -> Quality:
-    """Every point's statistics against the base's, on the prompts that are neither class words nor captions."""
+def quality(pixels: np.ndarray, grid: Grid, real: np.ndarray | None = None) -> Quality:
+    """Every point's statistics against the base's, on the prompts that are neither class words nor captions.
+
+    real: [photographs, 4], what the photographs themselves have; None where there are none.
+    """
     slots = grid.slots_of(NOVEL)
     slots = slots if len(slots) else np.arange(len(grid.slots))
     values = pixels[grid.rows[:, slots]]
@@ -66,7 +72,11 @@ def quality(pixels: np.ndarray, grid: Grid) -> Quality:
         return Quality(np.zeros((len(grid.points), len(STATISTICS))))
     values = values[:, whole]
     spread = np.maximum(values[0].std(axis=0, ddof=1) if values.shape[1] > 1 else 0.0, _LEAST_SPREAD)
-    return Quality((values - values[:1]).mean(axis=1) / spread)
+    z = (values - values[:1]).mean(axis=1) / spread
+    if real is None or not np.isfinite(real).all(axis=1).any():
+        return Quality(z)
+    towards = (np.nanmean(real, axis=0) - values[0].mean(axis=0)) / spread
+    return Quality(z - np.clip(z, np.minimum(towards, 0), np.maximum(towards, 0)))
 
 
 def blank_share(pixels: np.ndarray, grid: Grid) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -63,17 +64,18 @@ class PictureReader:
 
     neutral: pictures of the untouched base, which a style's likeness is taken against; where there are none yet, it is
     read without. `notes` say in sentences what was missing or could not be opened (of photographs, after the first
-    batch). `key` changes whenever the same picture would be measured otherwise.
+    batch). native: the side of the area that is drawn, at which the photographs' own sharpness and colours are taken
+    (0: they are not). `key` changes whenever the same picture would be measured otherwise.
     """
 
     def __init__(
         self, readers: Readers, photographs: Sequence[Photograph], prompts: PromptSet, trigger: str, class_word: str,
-        *, neutral: Sequence[Path] = (), background: tuple[int, int, int] = (255, 255, 255),
+        *, neutral: Sequence[Path] = (), background: tuple[int, int, int] = (255, 255, 255), native: int = 0,
     ) -> None:  # fmt: skip
         self.readers = readers
         self.prompts = prompts
         self._trigger, self._class_word = trigger, class_word
-        self._neutral, self._background = list(neutral), background
+        self._neutral, self._background, self._native = list(neutral), background, native
         self._given = list(photographs)
         self._encoders: dict[ModelSource, Any] = {}
         self._notes: list[str] = list(readers.notes)
@@ -91,6 +93,7 @@ class PictureReader:
         told += [f"{name} {source.name} {_stamp(source)}" for name, source in self.readers.used.items()]
         told += [f"{_digest(one.path)} {one.caption} {one.held_out}" for one in self._given]
         told += [str(path.name) for path in self._neutral] if self.readers.way == "style" else []
+        told += [f"native {self._native}"]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
     def read(
@@ -171,7 +174,22 @@ class PictureReader:
             floor, hard = _COPY_MARKS.get(readers.copying.name, (None, None))
             among = (self._copies @ self._copies.T).astype(float)
             copying = Copying(readers.copying.name, rows["copying"], among, floor, hard)
-        return Measurements(cells, likeness, following, styles, looks, copying, rows.get("pixels"))
+        return Measurements(
+            cells, likeness, following, styles, looks, copying, rows.get("pixels"), self._real_pixels
+        )
+
+    @cached_property
+    def _real_pixels(self) -> np.ndarray | None:
+        """The photographs' statistics at the size that is drawn; those too small for it say nothing of their detail."""
+        found = []
+        for at in compared_photographs([one.held_out for one in self._given]) if self._native else ():
+            with contextlib.suppress(DatasetError):  # said when likeness is read
+                image = open_small(self._given[at].path, self._native, self._background).image
+                scale = self._native / (image.width * image.height) ** 0.5
+                if scale <= 1:
+                    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+                    found.append(pixel_statistics(np.asarray(image.resize(size, Image.Resampling.LANCZOS))))
+        return np.stack(found) if found else None
 
     @property
     def _way(self) -> str:

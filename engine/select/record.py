@@ -50,6 +50,8 @@ def save_measurements(path: Path, measured: Measurements, set_hash: str) -> None
                 about[name][field.name] = dict(value) if isinstance(value, Mapping) else value
     if measured.pixels is not None:
         arrays["pixels"] = measured.pixels
+    if measured.real_pixels is not None:
+        arrays["real_pixels"] = measured.real_pixels
     packed = io.BytesIO()
     np.savez_compressed(packed, about=np.array(json.dumps(about)), **arrays)  # type: ignore[arg-type]
     write_atomic(path, packed.getvalue())
@@ -72,7 +74,9 @@ def load_measurements(path: Path, set_hash: str) -> Measurements:
     groups = {name: _group(name, kind, about, arrays) for name, kind in _GROUPS.items() if name in about}
     cells = tuple(Cell(Point(k, w), prompt, Family(family), seed) for k, w, prompt, family, seed in about["cells"])
     broken = {Point(k, w): why for k, w, why in about["broken"]}
-    return Measurements(cells, pixels=arrays.get("pixels"), broken=broken, **groups)
+    return Measurements(
+        cells, pixels=arrays.get("pixels"), real_pixels=arrays.get("real_pixels"), broken=broken, **groups
+    )
 
 
 def add_vote(path: Path, vote: Vote, name: str = "") -> None:

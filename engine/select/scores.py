@@ -150,7 +150,8 @@ def evaluate(
         copied=_over(copies, novel, grid, "soft") * len(novel), hard_copies=_over(copies, novel, grid, "hard"),
         recalled=_over(copies, recall, grid, "soft"),
         photo_leak=photo_leak(measured.styles, grid) if measured.styles else np.full(len(grid.points), np.nan),
-        drift=_drift(measured, grid), quality=None if measured.pixels is None else quality(measured.pixels, grid),
+        drift=_drift(measured, grid),
+        quality=None if measured.pixels is None else quality(measured.pixels, grid, measured.real_pixels),
         broken=_broken(measured, grid), encoders=measured.encoders, notes=(*grid.notes, *notes),
     )  # fmt: skip
 

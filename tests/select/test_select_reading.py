@@ -186,6 +186,21 @@ def test_a_photograph_that_does_not_open_is_passed_over_and_named(
     assert alone.likeness is None and alone.copying is None and alone.following is not None
 
 
+def test_photographs_are_measured_at_the_size_that_is_drawn_and_not_enlarged(prompts: PromptSet, tmp_path: Path):
+    rng = np.random.default_rng(2)
+    fine = Image.fromarray(rng.integers(0, 256, (256, 512, 3), np.uint8))
+    fine.save(tmp_path / "large.png")
+    fine.resize((60, 30)).save(tmp_path / "small.png")
+    photos = [Photo(tmp_path / "large.png"), Photo(tmp_path / "small.png")]
+    cell, drawn = Cell(BASE, "context-1", Family.CONTEXT, 1), fine.resize((90, 45), Image.Resampling.LANCZOS)
+    reader = PictureReader(choose_readers("animal", demo=True), photos, prompts, TRIGGER, CLASS, native=64)
+    measured = reader.read([cell], [drawn])
+    assert measured.real_pixels.shape == (1, 4), "60x30 has less than 64x64 pixels"
+    np.testing.assert_allclose(measured.real_pixels[0], measured.pixels[0], rtol=0.05)
+    plain = PictureReader(choose_readers("animal", demo=True), photos, prompts, TRIGGER, CLASS)
+    assert plain.read([cell], [drawn]).real_pixels is None and plain.key != reader.key
+
+
 def test_nothing_opens(prompts: PromptSet, photos: list[Photo]):
     reader = PictureReader(choose_readers("animal", demo=True), photos[:3], prompts, TRIGGER, CLASS)
     measured = reader.read([Cell(BASE, "context-1", Family.CONTEXT, 1)], [None])

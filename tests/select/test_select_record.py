@@ -19,12 +19,14 @@ from engine.select.words import explain
 
 
 def test_measurements_come_back_as_they_were(tmp_path):
-    measured = replace(grid_of(CURVE, noise=0.1), looks=None, broken={Point(3, 0.8): "odd"})
+    real = np.arange(12.0).reshape(3, 4)
+    measured = replace(grid_of(CURVE, noise=0.1), looks=None, broken={Point(3, 0.8): "odd"}, real_pixels=real)
     save_measurements(tmp_path / "m.npz", measured, "abc")
     again = load_measurements(tmp_path / "m.npz", "abc")
     assert again.cells == measured.cells and again.broken == measured.broken and again.looks is None
     for name, array in measured.arrays().items():
         assert np.array_equal(array, again.arrays()[name]), name
+    assert again.real_pixels is not None and np.array_equal(again.real_pixels, real)
     for field in fields(measured.copying):
         assert np.array_equal(getattr(again.copying, field.name), getattr(measured.copying, field.name))
     assert dict(again.styles.wanted) == dict(measured.styles.wanted)

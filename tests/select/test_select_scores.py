@@ -197,6 +197,13 @@ def test_burnt_and_blank_pictures():
     burnt[second, 0] += 0.4
     scores = evaluate(replace(measured, pixels=burnt), "person")
     assert scores.quality.veto(1) is None and scores.quality.veto(2) == "its colours are burnt"
+    # Photographs as colourful as that, or more so: it is the subject's, until it goes beyond them as far again.
+    real = np.tile(burnt[second].mean(axis=0), (5, 1))
+    assert evaluate(replace(measured, pixels=burnt, real_pixels=real), "person").quality.veto(2) is None
+    real[:, 0] -= 0.25
+    assert evaluate(replace(measured, pixels=burnt, real_pixels=real), "person").quality.veto(2) is not None
+    pale = np.tile(measured.pixels.mean(axis=0) - [0.4, 0, 0, 0], (5, 1))
+    assert evaluate(replace(measured, pixels=burnt, real_pixels=pale), "person").quality.veto(2) is not None
     black = measured.pixels.copy()
     black[second] = np.nan
     assert "100% of its pictures are blank" in evaluate(replace(measured, pixels=black), "person").broken[Point(2)]
