@@ -23,7 +23,8 @@ import pyte
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE = 30.0
 # What pyte prints instead of obeying: private modes and the kitty key protocol.
-_UNKNOWN = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z$]*[a-zA-Z]|\x1bP[^\x1b]*\x1b\\")
+_UNKNOWN = re.compile(rb"\x1b\[[<>=?][0-9;]*[ -/]*[@-~]|\x1bP[^\x1b]*\x1b\\")
+_BEGUN = re.compile(rb"\x1b(?:\[[0-9;<=>?]*[ -/]*|P[^\x1b]*\x1b?)?\Z")  # a sequence whose rest has not come yet
 _KEPT_MODES = (b"\x1b[?25", b"\x1b[?1049")
 
 
@@ -47,6 +48,7 @@ class Terminal:
         self.screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self.screen)
         self.raw = bytearray()
+        self._begun = b""
         self.first_byte: float | None = None
         self._guard = threading.Lock()
         self._held = threading.Event()
@@ -94,7 +96,10 @@ class Terminal:
                 with self._guard:
                     self.first_byte = self.first_byte or time.monotonic()
                     self.raw += data
-                    self._stream.feed(_UNKNOWN.sub(_known, data))
+                    data = self._begun + data
+                    begun = _BEGUN.search(data)
+                    self._begun = data[begun.start() :] if begun else b""
+                    self._stream.feed(_UNKNOWN.sub(_known, data[: len(data) - len(self._begun)]))
 
     def hold(self) -> None:
         """Stops reading, as a line that stalls."""
