@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import torch
 
 from engine.base.encode import NonFiniteLatent, decode
 from engine.base.load import Base
+from engine.base.threads import fit_at_once, in_order
 from engine.draw.order import Order
 from engine.draw.prompts import encode_prompt
 from engine.draw.sampling import Begun, Drawing, Prompt, draw_latents
 from engine.errors import BaseModelError, LorasmithError, shown
-from engine.train.memory import fits, release
+from engine.train.memory import fits, is_out_of_memory, release
 
 SMALL_MODEL_BYTES = 1_000_000_000  # below it a CPU draws in fp32 and in batches
 _CUDA_BATCH = 8  # at 1024 x 1024 a card is busy from here on; halved where it does not fit
@@ -85,26 +86,39 @@ def draw_order_latents(
 ) -> Iterator[tuple[int, torch.Tensor]]:
     """As `draw_orders`, but gives positions in `orders` with latents (c, h, w).
 
-    With `begun`, one latent an order, each is drawn on from there: `denoise` of its schedule, `order.steps` steps.
+    With `begun`, one latent an order, each is drawn on from there: `denoise` of its schedule, `order.steps` steps. On a
+    CPU several batches of a tiny base are drawn at a time (`fit_at_once`), the same batches with the same result.
     """
     groups: dict[object, list[int]] = defaultdict(list)
     for index, order in enumerate(orders):
         tokens = prompts[order.prompt].hidden.shape[1]
         groups[order.size, order.steps, order.cfg, order.sampler, order.negative, tokens].append(index)
+    at_once = fit_at_once(base.known.size_bytes, next(unet.parameters()).device)
     for group in groups.values():
+
+        def latents(part: Sequence[int], brake: Callable[[], None]) -> torch.Tensor:
+            start = Begun(torch.stack([begun[index] for index in part]), denoise) if begun else None
+            return _latents(base, unet, prompts, [orders[index] for index in part], start, brake)
+
         at = 0
+        if at_once > 1 and len(group) > batch:
+            parts = [group[start : start + batch] for start in range(0, len(group), batch)]
+            with closing(in_order(latents, parts, at_once, between_steps)) as results:
+                try:
+                    for part, result in zip(parts, results, strict=True):
+                        yield from zip(part, result, strict=True)
+                        at += len(part)
+                except Exception as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    at_once = 1  # the rest goes one at a time, and smaller if it must
         while at < len(group):
             part = group[at : at + batch]
-            latents: list[torch.Tensor] = []
-
-            def attempt(part: list[int] = part, into: list[torch.Tensor] = latents) -> None:
-                start = Begun(torch.stack([begun[index] for index in part]), denoise) if begun else None
-                into.append(_latents(base, unet, prompts, [orders[index] for index in part], start, between_steps))
-
-            if not fits(attempt):
+            made: list[torch.Tensor] = []
+            if not fits(lambda part=part, into=made: into.append(latents(part, between_steps))):
                 batch = _halved(len(part), orders[part[0]], said)
                 continue
-            yield from zip(part, latents[0], strict=True)
+            yield from zip(part, made[0], strict=True)
             at += len(part)
 
 

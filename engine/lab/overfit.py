@@ -18,8 +18,9 @@ The rule, written down before the runs:
   by a bootstrap of the scenes.
 * A hit: the choice is in that set, or the epoch before or after is.
 * Truly overfit: the last epoch is not in that set.
-* The trials below, seeds that nothing was developed on (1 to 4, 11 to 14 and 21 to 24 were earlier proofs, and served to
-  develop since). A comparison that lies in FOLDER is taken as it is: after a change of the selector, use another folder.
+* The trials below, seeds that nothing was developed on (1 to 4, 11 to 14 and 21 to 24 were earlier proofs, and served
+  to develop since). A comparison that lies in FOLDER is taken as it is: after a change of the selector, use another
+  folder.
 """
 
 from __future__ import annotations

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import numpy
 import pytest
 import torch
 from PIL import Image
 
 from engine.base.load import open_base
+from engine.base.threads import TINY_MODEL_BYTES, fit_at_once
 from engine.draw import artist
 from engine.draw.artist import draw_orders, encode_orders
 from engine.draw.order import Order, drawing_key, parameters
@@ -119,3 +123,44 @@ def test_the_store_keeps_a_drawing_under_everything_that_decides_it(parts, tmp_p
     keys = {drawing_key(one, store.model) for one in [order, *others]}
     assert len(keys) == len(others) + 1 and drawing_key(order, "another base") not in keys
     assert not any(store.has(one) for one in others)
+
+
+def test_batches_side_by_side_are_what_they_are_one_after_another(parts, monkeypatch):
+    alone, halves = drawn(parts, 1), []
+    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
+    together = drawn(parts, 1, between_steps=lambda: halves.append(threading.current_thread()))
+    assert list(together) == list(alone) and farthest(together, alone) == 0
+    assert set(halves) <= {threading.main_thread()}  # what a person's stop is heard by is not asked from two threads
+
+
+def test_a_stop_ends_the_batches_at_their_sides_too(parts, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    def stop():
+        raise Stop
+
+    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
+    with pytest.raises(Stop):
+        drawn(parts, 1, between_steps=stop)
+    assert [one.name for one in threading.enumerate() if "ThreadPoolExecutor" in one.name] == []
+
+
+def test_side_by_side_too_the_batch_is_halved_when_memory_runs_out(parts, monkeypatch):
+    real, said = artist.draw_latents, []
+
+    def small_memory(unet, scheduler, prompts, negative, drawings, **options):
+        if len(drawings) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return real(unet, scheduler, prompts, negative, drawings, **options)
+
+    expected = drawn(parts, 1)
+    monkeypatch.setattr(artist, "draw_latents", small_memory)
+    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
+    assert farthest(drawn(parts, 2, said=said.append), expected) == 0
+    assert said == ["2 pictures of 64x64 did not fit in memory at a time; going on with 1."]
+
+
+def test_a_large_base_and_a_card_draw_one_batch_at_a_time():
+    assert fit_at_once(TINY_MODEL_BYTES, torch.device("cpu")) == fit_at_once(1, torch.device("cuda")) == 1
+    assert 1 <= fit_at_once(1, torch.device("cpu")) <= len(os.sched_getaffinity(0))
