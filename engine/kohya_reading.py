@@ -159,6 +159,18 @@ class Reading:
         return self.text("noise_offset_type").lower() or "original"
 
 
+def adapter_targets(reading: Reading) -> str | None:
+    """The plan's targets for the preset's kind of adapter; None for a kind that is not offered."""
+    given = reading.text("LoRA_type").lower().replace("-", "").replace(" ", "")
+    if given in ("", "standard"):
+        return "transformer"
+    if given in ("lycoris/locon", "kohyalocon"):
+        has_convolutions = reading.number("conv_dim") > 0
+        attention_only = reading.text("LyCORIS_preset").lower() in ("attn-only", "attn_only")
+        return "attention" if attention_only else "locon" if has_convolutions else "transformer"
+    return None
+
+
 def is_off(key: str, value: Any) -> bool:
     """Whether a setting that lorasmith lacks does nothing in this preset."""
     if is_empty(value) or value in ([], {}):
