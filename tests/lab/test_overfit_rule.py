@@ -12,15 +12,16 @@ from engine.lab.truth import Told
 
 
 def told(fidelity: float, ground: tuple[float, ...], others: tuple[float, ...] = (1.0, 1.0)) -> Told:
-    """By the drawing; the judge's fidelity is another."""
-    return Told((0.0, 0.0), ground, (1.0, 1.0), (0.0, 0.0), others, (fidelity, fidelity))
+    """By the drawing and by the judge alike."""
+    return Told((fidelity, fidelity), ground, (1.0, 1.0), (0.0, 0.0), others, (fidelity, fidelity))
 
 
 BASE = told(0.2, (1.0, 1.0))
+TRUE = {"drawing": 0.8, "fidelity": 0.8}
 
 
 def test_balance_is_the_harmonic_mean_between_the_base_and_true_pictures():
-    real = Reality(0.8, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (0.0, 0.0), (0.0, 0.0)), told(0.9, (1.0, 1.0))))
+    real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (0.0, 0.0), (0.0, 0.0)), told(0.9, (1.0, 1.0))))
     # Fidelity .5, 1 and 1 (held at 1); flexibility 3/4, 1/4 and 3/4.
     assert real.balances() == pytest.approx([0.6, 0.4, 6 / 7])
     assert real.best() == (3,) and not real.overfit
@@ -29,28 +30,33 @@ def test_balance_is_the_harmonic_mean_between_the_base_and_true_pictures():
 
 def test_what_cannot_be_told_from_the_best_is_best_too():
     half_wrong = told(0.8, (1.0, 0.0))
-    real = Reality(0.8, BASE, (told(0.8, (1.0, 1.0), (1.0, 0.0)), half_wrong, told(0.2, (1.0, 1.0))))
+    real = Reality(TRUE, BASE, (told(0.8, (1.0, 1.0), (1.0, 0.0)), half_wrong, told(0.2, (1.0, 1.0))))
     assert real.error() > 0
     assert real.best() == (1, 2) and real.overfit
 
 
 def test_worse_than_the_base_is_no_fidelity_at_all():
-    real = Reality(0.8, BASE, (told(0.0, (1.0, 1.0)), told(0.5, (1.0, 1.0))))
+    real = Reality(TRUE, BASE, (told(0.0, (1.0, 1.0)), told(0.5, (1.0, 1.0))))
     assert real.balances()[0] == 0.0 and real.best() == (2,) and not real.overfit
 
 
-def test_each_yardstick_reads_its_own_fidelity():
-    base, drawn = replace(BASE, fidelity=(0.0, 0.0)), replace(told(0.8, (1.0, 1.0)), fidelity=(0.1, 0.1))
-    named = replace(told(0.3, (1.0, 1.0)), fidelity=(0.9, 0.9))
-    assert Reality(0.8, base, (drawn, named), "drawing").best() == (1,)
-    assert Reality(0.9, base, (drawn, named), "fidelity").best() == (2,)
+def test_each_yardstick_reads_its_own_fidelity_and_both_are_their_mean():
+    base = replace(BASE, drawing=(0.5, 0.5), fidelity=(0.0, 0.0))
+    true = {"drawing": 1.0, "fidelity": 0.8}
+    drawn = replace(told(0.0, (1.0, 1.0)), drawing=(0.9, 0.9), fidelity=(0.2, 0.2))  # .8 and .25 of the way
+    named = replace(told(0.0, (1.0, 1.0)), drawing=(0.6, 0.6), fidelity=(0.76, 0.76))  # .2 and .95
+    epochs = drawn, named
+    # Flexibility is 3/4: balances 2 * f * .75 / (f + .75) of f = .8, .2; .25, .95; .525, .575.
+    assert Reality(true, base, epochs, "drawing").balances() == pytest.approx([1.2 / 1.55, 0.3 / 0.95])
+    assert Reality(true, base, epochs, "judge").balances() == pytest.approx([0.375, 1.425 / 1.7])
+    assert Reality(true, base, epochs).balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
 
 
 def test_the_table_counts_hits_and_what_is_given_up():
-    real = Reality(0.8, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
-    both = {"drawing": real, "fidelity": replace(real, by="fidelity", true_pictures=1.0)}
-    outcomes = [Outcome(Trial("fox", 1), both, 2), Outcome(Trial("fox", 2), both, 4)]
-    assert outcomes[0].row.startswith("| fox 1 | 60 86 60 0 | 2 |") and "| 2 | hit |" in outcomes[0].row
-    said = summed(outcomes, "drawing")
+    real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
+    reals = {"both": real, "drawing": replace(real, by="drawing"), "judge": replace(real, by="judge")}
+    outcomes = [Outcome(Trial("fox", 1), reals, 2), Outcome(Trial("fox", 2), reals, 4)]
+    assert outcomes[0].row == "| fox 1 | 60 86 60 0 | 2 | 2 | 2 | 2 | hit | hit | hit |"
+    said = summed(outcomes, "both")
     assert "1 of 2 hit" in said and "the last epoch taken in 1 of 2" in said
     assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said
