@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import ImageFilter
 
-from engine.lab.damage import ORDERED, by_drawing, by_judge, damaged, rank_correlation
+from engine.lab.damage import ORDERED, by_both, by_drawing, by_judge, damaged, failed, rank_correlation
 from engine.lab.match import match
 from engine.lab.paint import paint
 from engine.lab.scenes import Ground, Scene
@@ -45,3 +45,12 @@ def test_it_orders_known_damage_better_than_the_judge_does(name: str):
         found.append([rank_correlation(left, read(pictures)) for read in (drawing, judge)])
     own, other = np.mean(found, axis=0)
     assert own > 0.75 and own > other + 0.1, (own, other)
+
+
+def test_with_the_judge_it_orders_failures_more_surely_than_alone():
+    """Why the proof takes both: a second one beside the first is outside the outline, and the judge sees it."""
+    pictures, left = failed("fox", count=90)
+    alone, both = (read(pictures) for read in (by_drawing("fox"), by_both("fox", READERS)))
+    crowded = np.arange(len(pictures)) % 3 == 0
+    assert rank_correlation(left, both) > rank_correlation(left, alone)
+    assert rank_correlation(left[crowded], both[crowded]) > rank_correlation(left[crowded], alone[crowded]) + 0.05
