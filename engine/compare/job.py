@@ -2,7 +2,7 @@
 be the best, the finalists at other weights, and the guide's claim about the high-res fix put to the test.
 
 Every picture is kept as it is drawn, every stage works out from what is there what is missing: a stop, a kill or a
-full disk at any moment costs the batch in hand and no more.
+full disk at any moment costs the batches in hand and no more.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Work:
     def seconds_left(self) -> float | None:
         """Of the whole comparison, at the pace of what was drawn and measured so far."""
         spent = self.painter.seconds + self.measuring.seconds
-        return self.pace.seconds_left(self.painter.drawn, spent, self.painter.batch)
+        return self.pace.seconds_left(self.painter.drawn, spent, self.painter.batch * self.painter.at_once)
 
     def _missing(self, point: Point, prompts: Sequence[Prompt]) -> int:
         try:

@@ -22,12 +22,12 @@ class Pace:
         """A stage begins."""
         self.missing, self.later, self.drawn = missing, later, drawn
 
-    def seconds_left(self, drawn: int, seconds: float, batch: int) -> float | None:
+    def seconds_left(self, drawn: int, seconds: float, together: int) -> float | None:
         """Of the whole, after so many pictures drawn and measured in so many seconds; None where no pace is known.
 
-        The first batch is waited for: its pictures come all at once.
+        The first that are drawn together are waited for: they come all at once.
         """
-        each = seconds / drawn if drawn >= batch else self.before
+        each = seconds / drawn if drawn >= together else self.before
         if each is None:
             return None
         return round(each * (max(0, self.missing + self.drawn - drawn) + self.later), 1)

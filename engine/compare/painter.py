@@ -6,7 +6,7 @@ import filecmp
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from engine.base.load import Base
+from engine.base.threads import fit_at_once
 from engine.compare.grid import Shot
 from engine.draw.artist import (
     draw_orders,
@@ -79,6 +80,7 @@ class Painter:
     def __post_init__(self) -> None:
         self.dtype = drawing_dtype(self.device, self.base)
         self.batch = usual_batch(self.device, self.base)
+        self.at_once = fit_at_once(self.base.known.size_bytes, self.device)
         self.model = model_id(self.base, self.dtype)
 
     def store(self, wear: Wear | None) -> DrawingStore:
@@ -159,8 +161,8 @@ class Painter:
         return DrawingStore(f"{kept.model}+hires-{HIRES.scale:g}-{HIRES.denoise:g}-{HIRES.upscaler}", kept.root)
 
     def _keep(
-        self, begun: Iterator[tuple[Order, Any]], store: DrawingStore, wear: Wear | None, at: Mapping[Order, Shot],
-        fix: HiresFix | None = None,
+        self, begun: Generator[tuple[Order, Any], None, None], store: DrawingStore, wear: Wear | None,
+        at: Mapping[Order, Shot], fix: HiresFix | None = None,
     ) -> None:  # fmt: skip
         """Keeps each picture as it comes, with the text that A1111 reads, and places it in the folder."""
         tag = "" if wear is None else f"<lora:{wear.path.stem}:{wear.weight:g}>"
@@ -181,6 +183,7 @@ class Painter:
                 f"{shown(wear.path.name)} draws no finite picture at weight {wear.weight:g}: it is left out."
             ) from error
         finally:
+            begun.close()  # before another LoRA is put on
             self.seconds += time.monotonic() - before
 
     def _wear(self, slot: LoraSlot, wear: Wear | None) -> None:

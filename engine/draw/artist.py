@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -58,18 +58,19 @@ def draw_orders(
     batch: int,
     between_steps: Callable[[], None] = lambda: None,
     said: Callable[[str], None] = lambda sentence: None,
-) -> Iterator[tuple[Order, Any]]:
+) -> Generator[tuple[Order, Any], None, None]:
     """Gives each order with its picture, uint8 (h, w, 3), as soon as its batch is decoded.
 
     Orders of one size, length, guidance and sampler are drawn together, `batch` at a time; which those are depends
     on the list alone, so every checkpoint is drawn in the same batches. When memory runs out the batch is halved
     for good, which `said` is told in a sentence. `prompts` holds the encodings (`encode_orders`), `unet` and `vae`
     lie on one device. Raises LorasmithError where one picture alone does not fit, and passes on what
-    `between_steps` raises.
+    `between_steps` raises. Close it before the UNet is changed.
     """
     drawn = draw_order_latents(base, unet, prompts, orders, batch=batch, between_steps=between_steps, said=said)
-    for index, latent in drawn:
-        yield orders[index], decode_order(vae, latent, orders[index], base)
+    with closing(drawn):
+        for index, latent in drawn:
+            yield orders[index], decode_order(vae, latent, orders[index], base)
 
 
 def draw_order_latents(
@@ -83,23 +84,24 @@ def draw_order_latents(
     denoise: float = 1.0,
     between_steps: Callable[[], None] = lambda: None,
     said: Callable[[str], None] = lambda sentence: None,
-) -> Iterator[tuple[int, torch.Tensor]]:
+) -> Generator[tuple[int, torch.Tensor], None, None]:
     """As `draw_orders`, but gives positions in `orders` with latents (c, h, w).
 
     With `begun`, one latent an order, each is drawn on from there: `denoise` of its schedule, `order.steps` steps. On a
-    CPU several batches of a tiny base are drawn at a time (`fit_at_once`), the same batches with the same result.
+    CPU several batches of a tiny base are drawn at a time (`fit_at_once`), the same batches with the same result;
+    `between_steps` is then called while they are waited for. Close it before the UNet is changed.
     """
     groups: dict[object, list[int]] = defaultdict(list)
     for index, order in enumerate(orders):
         tokens = prompts[order.prompt].hidden.shape[1]
         groups[order.size, order.steps, order.cfg, order.sampler, order.negative, tokens].append(index)
     at_once = fit_at_once(base.known.size_bytes, next(unet.parameters()).device)
+
+    def latents(part: Sequence[int], brake: Callable[[], None]) -> torch.Tensor:
+        start = Begun(torch.stack([begun[index] for index in part]), denoise) if begun else None
+        return _latents(base, unet, prompts, [orders[index] for index in part], start, brake)
+
     for group in groups.values():
-
-        def latents(part: Sequence[int], brake: Callable[[], None]) -> torch.Tensor:
-            start = Begun(torch.stack([begun[index] for index in part]), denoise) if begun else None
-            return _latents(base, unet, prompts, [orders[index] for index in part], start, brake)
-
         at = 0
         if at_once > 1 and len(group) > batch:
             parts = [group[start : start + batch] for start in range(0, len(group), batch)]
@@ -111,7 +113,9 @@ def draw_order_latents(
                 except Exception as error:
                     if not is_out_of_memory(error):
                         raise
-                    at_once = 1  # the rest goes one at a time, and smaller if it must
+            if at < len(group):
+                release()
+                at_once = 1  # the rest goes one at a time, and smaller if it must
         while at < len(group):
             part = group[at : at + batch]
             made: list[torch.Tensor] = []

@@ -125,7 +125,7 @@ class _Set:
             self.done += 1
 
     def between_steps(self) -> None:
-        """Between two denoising steps: a stop ends the batch in hand, which is drawn anew on a resume."""
+        """While a batch is drawn: a stop ends what is in hand, which is drawn anew on a resume."""
         if self.job.stop_asked():
             raise Stopped
         if time.monotonic() - self._told > _QUIET:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -56,7 +57,7 @@ def hires_orders(
     batch: int = 1,
     between_steps: Callable[[], None] = lambda: None,
     said: Callable[[str], None] = lambda sentence: None,
-) -> Iterator[tuple[Order, Any]]:
+) -> Generator[tuple[Order, Any], None, None]:
     """Gives each finished order with its high-res picture, uint8 (h, w, 3); the finished ones stay as they are.
 
     `finished` holds first-pass pictures, uint8 (h, w, 3), or their latents (c, h, w): a latent upscaler starts from
@@ -81,8 +82,9 @@ def hires_orders(
         base, unet, prompts, orders, batch=batch, begun=begun, denoise=fix.denoise, between_steps=between_steps,
         said=said,
     )  # fmt: skip
-    for index, latent in drawn:
-        yield finished[index][0], decode_order(vae, latent, orders[index], base)
+    with closing(drawn):
+        for index, latent in drawn:
+            yield finished[index][0], decode_order(vae, latent, orders[index], base)
 
 
 def _enlarged(

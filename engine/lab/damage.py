@@ -4,7 +4,7 @@
 
 prints, for held-out objects and ways to spoil a drawing (`engine.lab.spoil`), the rank correlation between the share
 that each way was told to leave and what each reader says; then the same over pictures that fail as a LoRA's do, in any
-of these ways and with a part of a second one beside the first. Why the proof of the choice (`engine.lab.overfit`)
+of these ways and with a part of a second one at an edge. Why the proof of the choice (`engine.lab.overfit`)
 reads fidelity from the drawing and the judge together, and what the selector's encoder on the small base is worth.
 """
 
@@ -56,7 +56,8 @@ def damaged(name: str, way: Way, count: int = 60, seed: int = 5) -> tuple[list[I
 def failed(name: str, count: int = 160, seed: int = 7) -> tuple[list[Image.Image], np.ndarray]:
     """Pictures of one object that fail in any way, and the share left of each.
 
-    Spoiled by one way to three; a third of them have a part of a second one beside it. The share left is 1 less what
+    Spoiled by one way to three; every third has a part of a second one at an edge, beside the first or over it. The
+    share left is 1 less what
     differs from the true picture, of what differs where another of its kind stands in its place.
     """
     rng = random.Random(seed)
@@ -92,7 +93,7 @@ def by_judge(name: str, readers: Path) -> Reader:
 
 
 def by_both(name: str, readers: Path, count: int = 24) -> Reader:
-    """The mean of drawing and judge, each from others of the kind (0) to true pictures (1), as the proof takes it."""
+    """The mean of drawing and judge, each from others of the kind (0) to true pictures (1), much as the proof's is."""
     rng = random.Random(name)
     grounds = [rng.choice(GROUNDS) for _ in range(count)]
     true = [paint(Scene(name, ground, seed=at)) for at, ground in enumerate(grounds)]

@@ -244,7 +244,7 @@ def main() -> None:
     folder = asked.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     print(
-        "| trial | true balance, epochs 1 to 10 | best | by the drawing | by the judge | choice | | by the drawing "
+        "| trial | true balance, epochs 1 to 10 | best | by the drawing | by the judge | choice | by both | by the drawing "
         "| by the judge |\n|---|---|---|---|---|---|---|---|---|"
     )
     outcomes: list[Outcome] = []

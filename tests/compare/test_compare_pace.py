@@ -16,17 +16,17 @@ from tui.telling import cost_words, rate_words
 def test_the_whole_is_counted_at_the_pace_of_what_was_drawn():
     pace = Pace()
     pace.begin(missing=20, later=80, drawn=0)
-    assert pace.seconds_left(drawn=1, seconds=4.0, batch=4) is None, "the first batch is not there yet"
-    assert pace.seconds_left(drawn=4, seconds=8.0, batch=4) == 2.0 * (16 + 80)
+    assert pace.seconds_left(drawn=1, seconds=4.0, together=4) is None, "the first batch is not there yet"
+    assert pace.seconds_left(drawn=4, seconds=8.0, together=4) == 2.0 * (16 + 80)
     pace.begin(missing=10, later=0, drawn=20)
-    assert pace.seconds_left(drawn=25, seconds=50.0, batch=4) == 2.0 * 5
-    assert pace.seconds_left(drawn=40, seconds=80.0, batch=4) == 0.0
+    assert pace.seconds_left(drawn=25, seconds=50.0, together=4) == 2.0 * 5
+    assert pace.seconds_left(drawn=40, seconds=80.0, together=4) == 0.0
 
 
 def test_before_the_first_picture_it_is_what_comparisons_before_took():
     pace = Pace(before=3.0)
     pace.begin(missing=10, later=20, drawn=0)
-    assert pace.seconds_left(drawn=0, seconds=0.0, batch=1) == 90.0
+    assert pace.seconds_left(drawn=0, seconds=0.0, together=1) == 90.0
 
 
 def test_a_line_of_a_stage_tells_the_whole():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import numpy
@@ -11,7 +10,6 @@ import torch
 from PIL import Image
 
 from engine.base.load import open_base
-from engine.base.threads import TINY_MODEL_BYTES, fit_at_once
 from engine.draw import artist
 from engine.draw.artist import draw_orders, encode_orders
 from engine.draw.order import Order, drawing_key, parameters
@@ -125,28 +123,59 @@ def test_the_store_keeps_a_drawing_under_everything_that_decides_it(parts, tmp_p
     assert not any(store.has(one) for one in others)
 
 
-def test_batches_side_by_side_are_what_they_are_one_after_another(parts, monkeypatch):
-    alone, halves = drawn(parts, 1), []
+@pytest.fixture
+def side_by_side(parts, monkeypatch):
+    """Draws a batch a picture, one after another and then two at a time; gives both and who drew the second time."""
+    real, drew = artist.draw_latents, []
+    together = threading.Barrier(2, timeout=60)
+
+    def listening(*given, **options):
+        drew.append(threading.current_thread())
+        if len(drew) <= 2:
+            together.wait()  # passes only if two are at work at the same time
+        return real(*given, **options)
+
+    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 1)
+    alone = drawn(parts, 1)
     monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
-    together = drawn(parts, 1, between_steps=lambda: halves.append(threading.current_thread()))
-    assert list(together) == list(alone) and farthest(together, alone) == 0
-    assert set(halves) <= {threading.main_thread()}  # what a person's stop is heard by is not asked from two threads
+    monkeypatch.setattr(artist, "draw_latents", listening)
+    return alone, drew
 
 
-def test_a_stop_ends_the_batches_at_their_sides_too(parts, monkeypatch):
+def test_batches_side_by_side_are_what_they_are_one_after_another(parts, side_by_side):
+    alone, drew = side_by_side
+    asked = []
+    both = drawn(parts, 1, between_steps=lambda: asked.append(threading.current_thread()))
+    assert list(both) == list(alone) and farthest(both, alone) == 0
+    # The three that can be drawn together on threads, what is alone in its group without; a stop is heard here only.
+    assert len(set(drew[:3])) == 2 and threading.main_thread() not in drew[:3] and len(drew) == len(ORDERS)
+    assert set(asked) == {threading.main_thread()}
+
+
+def test_a_stop_ends_the_batches_side_by_side_before_their_last_step(parts, side_by_side):
     class Stop(Exception):
         pass
 
+    steps = []
+
     def stop():
-        raise Stop
+        if steps:
+            raise Stop
 
-    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
-    with pytest.raises(Stop):
-        drawn(parts, 1, between_steps=stop)
-    assert [one.name for one in threading.enumerate() if "ThreadPoolExecutor" in one.name] == []
+    base, unet, vae, prompts = parts
+    hook = unet.register_forward_hook(lambda *_: steps.append(1))
+    try:
+        with pytest.raises(Stop):
+            orders = [Order("a red apple", (64, 64), seed, steps=200) for seed in range(4)]
+            list(draw_orders(base, unet, vae, prompts, orders, batch=1, between_steps=stop))
+        ended = len(steps)
+    finally:
+        hook.remove()
+    assert 0 < ended < 200, "of four times two hundred"
+    assert not [one for one in threading.enumerate() if one.name.startswith("in-order")]
 
 
-def test_side_by_side_too_the_batch_is_halved_when_memory_runs_out(parts, monkeypatch):
+def test_when_memory_runs_out_side_by_side_the_rest_comes_one_at_a_time_and_smaller(parts, monkeypatch):
     real, said = artist.draw_latents, []
 
     def small_memory(unet, scheduler, prompts, negative, drawings, **options):
@@ -154,13 +183,9 @@ def test_side_by_side_too_the_batch_is_halved_when_memory_runs_out(parts, monkey
             raise torch.OutOfMemoryError("out of memory")
         return real(unet, scheduler, prompts, negative, drawings, **options)
 
+    monkeypatch.setattr(artist, "fit_at_once", lambda *_: 1)
     expected = drawn(parts, 1)
     monkeypatch.setattr(artist, "draw_latents", small_memory)
     monkeypatch.setattr(artist, "fit_at_once", lambda *_: 2)
     assert farthest(drawn(parts, 2, said=said.append), expected) == 0
     assert said == ["2 pictures of 64x64 did not fit in memory at a time; going on with 1."]
-
-
-def test_a_large_base_and_a_card_draw_one_batch_at_a_time():
-    assert fit_at_once(TINY_MODEL_BYTES, torch.device("cpu")) == fit_at_once(1, torch.device("cuda")) == 1
-    assert 1 <= fit_at_once(1, torch.device("cpu")) <= len(os.sched_getaffinity(0))
