@@ -37,6 +37,7 @@ Reader = Callable[[Sequence[Image.Image]], np.ndarray]
 
 ORDERED = tuple(way for way in WAYS if way is not doubled)  # how far apart it doubles is left to chance
 _MOST = 0.6  # lost; a LoRA's pictures that anyone would choose among lose less
+_CROWDED = 3  # every such picture of `failed` has a part of a second one
 _SOFT = 0.6  # pixels of blur, as the base's autoencoder has
 
 
@@ -67,7 +68,7 @@ def failed(name: str, count: int = 160, seed: int = 7) -> tuple[list[Image.Image
         other = rng.choice(alike)
         scene = Scene(name, rng.choice(GROUNDS), place=rng.choice(("centre", "left", "right")), seed=at)
         picture = _spoiled(scene, some_spoil(rng), other, rng, soft=0)
-        if at % 3 == 0:
+        if at % _CROWDED == 0:
             picture = _crowded(picture, name, rng)
         true = paint(scene)
         differ.append(_difference(picture, true))
@@ -157,12 +158,19 @@ def main() -> None:
             pictures, left = damaged(name, way)
             cells = " | ".join(f"{rank_correlation(left, read(pictures)):.2f}" for read in readers)
             print(f"| {name} | {way.__name__} | {cells} |", flush=True)
-    print("\n| | judge | perceptual encoder | the drawing itself | drawing and judge |\n|---|---|---|---|---|")
+    print("\nAll of them (without a second one, with a part of one):\n")
+    print("| | judge | perceptual encoder | the drawing itself | drawing and judge |\n|---|---|---|---|---|")
     for name in ("fox", "koala", "robot"):
-        readers = (*_readers(name, folder / "readers"), by_both(name, folder / "readers"))
         pictures, left = failed(name)
-        cells = " | ".join(f"{rank_correlation(left, read(pictures)):.2f}" for read in readers)
-        print(f"| {name} | {cells} |", flush=True)
+        crowded = np.arange(len(pictures)) % _CROWDED == 0
+        cells = []
+        for reader in (*_readers(name, folder / "readers"), by_both(name, folder / "readers")):
+            read = reader(pictures)
+            every, without, with_one = (
+                rank_correlation(left[some], read[some]) for some in (slice(None), ~crowded, crowded)
+            )
+            cells.append(f"{every:.2f} ({without:.2f}, {with_one:.2f})")
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -244,8 +244,8 @@ def main() -> None:
     folder = asked.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     print(
-        "| trial | true balance, epochs 1 to 10 | best | by the drawing | by the judge | choice | by both | by the drawing "
-        "| by the judge |\n|---|---|---|---|---|---|---|---|---|"
+        "| trial | true balance, epochs 1 to 10 | best | by the drawing | by the judge | choice | by both "
+        "| by the drawing | by the judge |\n|---|---|---|---|---|---|---|---|---|"
     )
     outcomes: list[Outcome] = []
     for number in asked.only or range(1, len(TRIALS) + 1):
