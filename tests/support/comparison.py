@@ -32,7 +32,7 @@ from engine.lab.scenes import GROUNDS, Scene, Style
 from engine.runs.folder import RunFolder, create_run
 from engine.select.cells import BASE, Cell, Measurements, Point
 from engine.select.families import Family
-from engine.select.prompts import Prompt, PromptSet, prompt_set
+from engine.select.prompts import Prompt, PromptSet, read_prompt_set
 from engine.select.record import save_measurements
 
 TRIGGER, CLASS_WORD = "ohwx", "animal"
@@ -101,7 +101,7 @@ def _made(
     real: float | None = None, begun: int = 0, names: Mapping[int, str] | None = None, random: int = 0,
 ) -> Comparison:  # fmt: skip
     """Makes the folders; `begun` is the number of a checkpoint with half its pictures, and then nothing is finished."""
-    set_ = prompt_set("demo")
+    set_ = read_prompt_set(Path(__file__).with_name("prompts.toml"))
     training = create_run(name, _plan(name))
     rows = _checkpoints(training, name, names)
     job = CompareJob(loras=tuple(row.file for row in rows)) if names else run_job_of(training)

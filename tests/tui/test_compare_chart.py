@@ -94,6 +94,17 @@ def test_the_headline_says_how_sure_it_is():
     assert headline(compared({1: (20, 95), 4: (60, 80)}, 4))[0] == (
         "Take epoch 4: clearly the best (chance of being best 90 %)"
     )
+    near = compared({1: (20, 95), 4: (60, 80), 5: (61, 80)}, 4)
+
+    def called(**changes) -> str:
+        told = replace(near.decision, best=(5, 1.0), **changes)
+        return headline(Compared(Path("/x"), replace(near.report, dial=(Lean(1.0, told),))))[0]
+
+    # The chance is the best one's; the choice stands in for it.
+    assert called(sureness="too close", chance=0.4) == (
+        "Take epoch 4: too close to call (the best may be epoch 5: 40 %)"
+    )
+    assert called(sureness="leaning") == "Take epoch 4: within a point of epoch 5, probably the best (90 %)"
     never = compared({1: (2, 99), 4: (9, 97)}, 4)
     told = replace(never.decision, relaxed=("undertrained",))
     never = Compared(Path("/x"), replace(never.report, dial=(Lean(1.0, told),)))

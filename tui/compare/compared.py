@@ -144,19 +144,20 @@ def typed(at: At) -> str:
     return str(at[0]) if at[1] == 1.0 else f"{at[0]}@{at[1]:g}"
 
 
+_SURE = {"clear": "clearly the best", "leaning": "probably the best", "too close": "too close to call"}
+
+
 def headline(seen: Compared) -> tuple[str, str]:
     """The choice in a few words, and their ink; what is known where there is none."""
     said, report = seen.decision, seen.report
     if said.choice is not None:
-        sure = {"clear": ": clearly the best", "leaning": ": probably the best", "too close": ": too close to call"}
-        chance = f" (chance of being best {per_cent(said.chance)})" if said.chance is not None else ""
         measured = {row.checkpoint for row in report.points} - {0}
         if report.state != "done" and len(measured) == 1 and len(report.checkpoints) > 1:
             return f"So far only {seen.name(said.choice)} is measured", "muted"
         if "undertrained" in said.relaxed:
             return f"None has learnt your subject; {seen.name(said.choice)} comes nearest to it", "warn"
         begin = "Take" if report.state == "done" else "So far"
-        return f"{begin} {seen.name(seen.weight or said.choice)}{sure.get(said.sureness, '')}{chance}", "good"
+        return f"{begin} {seen.name(seen.weight or said.choice)}{_how_sure(seen)}", "good"
     if said.reason:
         return "No choice: the measures cannot tell; look at the pictures", "warn"
     if report.state == "drawing":
@@ -182,3 +183,18 @@ def fetch_line(file: Path) -> str:
     from tui.fetching import fetch_command
 
     return fetch_command(file.with_name(f"{file.name.removesuffix('.safetensors')}.*"))
+
+
+def _how_sure(seen: Compared) -> str:
+    """What follows the choice's name: whether it is the best, or stands for another that it cannot be told from."""
+    said = seen.decision
+    words = _SURE.get(said.sureness)
+    if said.chance is None or words is None:
+        return ""
+    chance = per_cent(said.chance)
+    if said.best is None or said.best == said.choice:
+        return f": {words} (chance of being best {chance})"
+    other = seen.name(said.best)
+    if said.sureness == "too close":
+        return f": {words} (the best may be {other}: {chance})"
+    return f": within a point of {other}, {words} ({chance})"

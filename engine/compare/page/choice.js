@@ -61,8 +61,11 @@ function renderFacts(now) {
   if (row) {
     facts.push(["Fidelity", round(row.fidelity), "photographs: 100"]);
     facts.push(["Flexibility", round(row.flexibility), "untouched base: 100"]);
-    if (report.checkpoints.length > 1) facts.push(["Chance it is best", `${round(100 * (now.chance ?? NaN))}\u00a0%`,
-      same(now.best, now.choice) ? "with other prompts" : `${nameOf(now.best)}, its equal`]);
+    if (report.checkpoints.length > 1) {
+      const chance = `${round(100 * (now.chance ?? NaN))}\u00a0%`;
+      facts.push(same(now.best, now.choice) ? ["Chance it is best", chance, "with other prompts"]
+        : [`Chance of ${nameOf(now.best)}`, chance, "to be best; an equal"]);
+    }
     facts.push(["Use it at weight", String(at[1]), at[1] === 1 ? "the full weight" : "better than 1"]);
   }
   $("facts").replaceChildren(...facts.map(([term, value, more]) =>
