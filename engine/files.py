@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import LorasmithError, shown
+
+_SPARE = 1 << 28  # bytes that stay free on a disk
 
 
 @contextlib.contextmanager
@@ -43,6 +46,19 @@ def check_free(path: Path, *, force: bool) -> None:
         raise LorasmithError(f"{shown(path)} is a folder: choose another name.")
     if not force and (path.exists() or path.is_symlink()):
         raise LorasmithError(f"{shown(path)} exists: choose another name, or add --force to overwrite it.")
+
+
+def check_space(folder: Path, wanted: float, what: str, advice: str) -> None:
+    """LorasmithError where a disk cannot take so many bytes and keep some free: better said before hours of work.
+
+    what: the beginning of the sentence, "The plot takes"; advice: its end, "name fewer values".
+    """
+    free = shutil.disk_usage(folder).free
+    if wanted and wanted + _SPARE > free:
+        raise LorasmithError(
+            f"{what} about {max(1, wanted / 1e6):,.0f} MB in {shown(folder)}, where {free / 1e6:,.0f} MB are free and "
+            f"{_SPARE / 1e6:,.0f} MB are to stay so: {advice}."
+        )
 
 
 def check_writable(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import filecmp
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,11 +29,11 @@ from engine.draw.order import HiresFix, Order, parameters
 from engine.draw.sampling import Prompt, save_png
 from engine.draw.store import DrawingStore, model_id
 from engine.errors import BaseModelError, LorasmithError, shown
+from engine.files import check_space
 from engine.lora.file import LoraFile, load_lora
 from engine.runs.job import Job, Stopped
 
 _BYTES_A_PIXEL = 1.6  # of a PNG of a drawn photograph
-_SPARE = 1 << 28  # bytes that stay free on the disk
 
 HIRES = HiresFix()
 """The high-res fix as the guide takes it: denoise 0.4, 1.5 times the size."""
@@ -282,12 +281,7 @@ class Painter:
         """Refuses before hours of drawing what the disk cannot hold."""
         self.folder.mkdir(parents=True, exist_ok=True)
         wanted = sum(shot.order.size[0] * shot.order.size[1] for shot in missing) * _BYTES_A_PIXEL
-        free = shutil.disk_usage(self.folder).free
-        if wanted + _SPARE > free:
-            raise LorasmithError(
-                f"{len(missing):,} pictures take about {wanted / 1e9:.1f} GB in {shown(self.folder)}, and "
-                f"{free / 1e9:.1f} GB are free: make room there, then resume."
-            )
+        check_space(self.folder, wanted, f"{len(missing):,} pictures take", "make room there, then resume")
 
 
 def _pixels(path: Path) -> Any:

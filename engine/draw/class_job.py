@@ -6,7 +6,6 @@ kept at once, so a stop, a kill or a full disk costs the pictures in hand and no
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,15 +28,13 @@ from engine.draw.picture import checked_size
 from engine.draw.sampling import save_png
 from engine.draw.sheet import contact_sheet
 from engine.draw.store import DrawingStore, model_id
-from engine.errors import LorasmithError, shown
-from engine.files import write_atomic
+from engine.files import check_space, write_atomic
 from engine.runs.job import Job, Stopped
 
 _FIRST_LOOK = 12  # pictures after which the first contact sheet shows whether the prompts are any good
 _LOOK_SECONDS = 600.0
 _SHEET = 24  # pictures on a contact sheet, the latest
 _BYTES_A_PIXEL = 1.6  # of a PNG of a drawn photograph; noise takes up to 3
-_SPARE = 1 << 28  # bytes that stay free on the disk
 _TELL = 0.5  # seconds between two counts
 _QUIET = 20.0  # seconds without a picture after which the record says that it goes on
 
@@ -165,11 +162,8 @@ def _check_space(store: DrawingStore, missing: list[Order]) -> None:
     """Refuses before hours of drawing what the disk cannot hold."""
     store.root.mkdir(parents=True, exist_ok=True)
     wanted = sum(order.size[0] * order.size[1] for order in missing) * _BYTES_A_PIXEL
-    free = shutil.disk_usage(store.root).free
-    if missing and wanted + _SPARE > free:
-        raise LorasmithError(
-            f"{len(missing):,} class pictures take about {max(1, wanted / 1e6):,.0f} MB in {shown(store.root)}, where "
-            f"{free / 1e6:,.0f} MB are free and {_SPARE / 1e6:,.0f} MB are to stay so: make room, ask for fewer with "
-            "--count, or set LORASMITH_HOME to another disk."
-        )
+    check_space(
+        store.root, wanted, f"{len(missing):,} class pictures take",
+        "make room, ask for fewer with --count, or set LORASMITH_HOME to another disk",
+    )  # fmt: skip
 

@@ -79,10 +79,12 @@ def class_report(plan: Plan) -> CheckReport:
     return plan_report(without, native_resolution=native, native_step=step)
 
 
-def same_run(job: ClassJob) -> RunFolder | None:
-    """The newest run that does, or did, this very job; to be followed, resumed or taken as it is."""
+def same_run(job: ClassJob, name: str | None = None) -> RunFolder | None:
+    """The newest run (of this name, if given) that does, or did, this very job; to be followed, resumed or taken."""
     text = job_text(job)
     for run in list_runs():
+        if name not in (None, run.name):
+            continue
         if run.kind == KIND and run.job.read_text(encoding="utf-8", errors="replace") == text:
             return run
     return None

@@ -49,7 +49,7 @@ from engine.draw.plot_text import grid_parameters
 from engine.draw.sampling import Prompt, save_png
 from engine.draw.store import DrawingStore, model_id
 from engine.errors import BaseModelError, LorasmithError, shown
-from engine.files import atomic_path, write_atomic
+from engine.files import atomic_path, check_space, write_atomic
 from engine.lora.file import load_lora
 from engine.lora.keys import part_of
 from engine.lora.weights import open_weights
@@ -58,7 +58,6 @@ from engine.runs.job import Job, Stopped
 _LOOK_SECONDS = 60.0  # between two views of the grid as it fills
 _VIEW_WIDTH = 1600  # pixels of such a view
 _BYTES_A_PIXEL = 1.6  # of a PNG of a drawn photograph
-_SPARE = 1 << 28  # bytes that stay free on the disk
 _QUIET = 20.0  # seconds without a cell after which the record says that it goes on
 
 
@@ -359,10 +358,8 @@ def _check_space(job: Job, plot: Plot, kept: _Cells) -> None:
     missing = [cell.order for cell in plot.cells if not kept.path(cell).is_file()]
     drawn = sum(order.size[0] * order.size[1] for order in missing)
     wanted = 2 * drawn * _BYTES_A_PIXEL  # the cells, and the grid of them
-    free = shutil.disk_usage(job.folder.path).free
-    if missing and wanted + _SPARE > free:
-        raise LorasmithError(
-            f"The plot takes about {wanted / 1e9:.1f} GB in {shown(job.folder.path)}, and {free / 1e9:.1f} GB are "
-            "free: make room, name fewer values, or set LORASMITH_HOME to another disk."
-        )
+    check_space(
+        job.folder.path, wanted, "The plot takes",
+        "make room, name fewer values, or set LORASMITH_HOME to another disk",
+    )  # fmt: skip
 

@@ -15,7 +15,7 @@ from training_runs import events, forked
 
 from engine.draw.class_job import run as draw_class_pictures
 from engine.draw.class_plan import class_seed
-from engine.draw.class_settings import ClassJob, job_text
+from engine.draw.class_settings import ClassJob, job_text, same_run
 from engine.draw.order import Order
 from engine.draw.picture import PictureRequest, draw_picture
 from engine.plan import BaseChoice
@@ -193,3 +193,11 @@ def test_a_base_that_is_gone_and_a_size_it_cannot_draw_are_said(job, tmp_path):
     odd = new_job(replace(job, orders=tuple(orders_of("a dog", (72, 64), 1))), "odd")
     assert work(odd) == 1
     assert "72x64 cannot be drawn" in read_summary(odd).reason
+
+
+def test_the_run_of_the_same_job_is_found_again_by_its_name_too(job):
+    first, second = new_job(job, "reg"), new_job(job, "reg-more")
+    assert same_run(job).path in (first.path, second.path)
+    assert same_run(job, "reg").path == first.path and same_run(job, "reg-more").path == second.path
+    assert same_run(job, "other") is None
+    assert same_run(replace(job, class_prompt="another class"), "reg") is None

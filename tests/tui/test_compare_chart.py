@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,6 +66,16 @@ def test_numbers_that_share_a_place_stand_beside_one_another():
     assert any("choice" in row for row in rows)
 
 
+def test_numbers_that_were_moved_for_want_of_room_keep_the_order_of_their_fidelity():
+    # The demo's own: the choice, the last and the likest were set first, and pushed the others to wrong sides.
+    fidelity = {5: 98, 6: 100, 7: 101, 8: 103, 9: 99.5, 10: 100.5}
+    rows = drawn(compared({n: (f, 98) for n, f in fidelity.items()} | {1: (-2, 96)}, 5))
+    for row in rows:
+        numbers = [int(one) for one in re.findall(r"\d+", row.partition("│")[2].partition("←")[0]) if int(one) > 1]
+        assert numbers == sorted(numbers, key=fidelity.__getitem__), row
+    assert {str(n) for n in fidelity} <= set(re.findall(r"\d+", "\n".join(rows)))
+
+
 def test_what_is_ruled_out_stands_in_brackets_and_the_front_is_joined_by_dots():
     rows = drawn(compared({1: (20, 95), 2: (60, 80), 9: (95, 20)}, 2, front=(1, 2), ruled_out=(9,)))
     text = "\n".join(rows)
@@ -104,7 +115,9 @@ def test_the_headline_says_how_sure_it_is():
     assert called(sureness="too close", chance=0.4) == (
         "Take epoch 4: too close to call (the best may be epoch 5: 40 %)"
     )
-    assert called(sureness="leaning") == "Take epoch 4: within a point of epoch 5, probably the best (90 %)"
+    assert called(sureness="leaning") == (
+        "Take epoch 4: within a point of epoch 5, which is probably the best (90 %)"
+    )
     never = compared({1: (2, 99), 4: (9, 97)}, 4)
     told = replace(never.decision, relaxed=("undertrained",))
     never = Compared(Path("/x"), replace(never.report, dial=(Lean(1.0, told),)))

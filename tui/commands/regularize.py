@@ -121,7 +121,7 @@ def _brought(asked: Namespace, plan: Plan) -> int:
 def _work(asked: Namespace, job: ClassJob) -> int:
     """Starts the job, or takes up the run that already does or did the same."""
     path = asked.plan.expanduser()
-    run = None if asked.name else same_run(job)
+    run = same_run(job, asked.name)
     if run is None:
         name = asked.name or f"{run_name(read_plan(path), path)[:52]}-class"
         run = create_run(name, job_text(job), kind=KIND, exact=asked.name is not None)

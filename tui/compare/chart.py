@@ -27,6 +27,20 @@ _NEAR = sorted(((x, y) for x in range(-12, 13) for y in range(-2, 3)), key=lambd
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """A mark whose number has its place: the first column, the line, the number as it is written."""
+
+    first: int
+    line: int
+    text: str
+    mark: Mark
+
+    @property
+    def end(self) -> int:
+        return self.first + len(self.text)
+
+
+@dataclass(frozen=True)
 class Mark:
     """One point on the chart: where it lies, its number, the word beside it, and how it looks."""
 
@@ -171,21 +185,41 @@ def _put(canvas: Canvas, marks: Sequence[Mark], place: Place, columns: int, line
     """
     told = True
     taken: set[tuple[int, int]] = set()
-    later: list[tuple[int, int, int, Mark]] = []
+    found: list[Numbered] = []
     for mark in marks:
         text = mark.number or "○"
         x, y = place(mark.x, mark.y)
         for right, down in _NEAR:
             first = max(0, min(columns - len(text), x + right - len(text) // 2))
             if 0 <= y + down < lines and _free(taken, first, first + len(text), y + down):
-                _write(canvas, taken, first, y + down, [(char, mark.ink) for char in text])
-                later.append((first, first + len(text), y + down, mark))
+                taken.update((column, y + down) for column in range(first, first + len(text)))
+                found.append(Numbered(first, y + down, text, mark))
                 break
-    for first, end, y, mark in later:
-        if mark.word:
-            fits = _put_word(canvas, taken, first, end, y, mark, (columns, lines))
-            told = told and (fits or not mark.is_choice)
+    found = _in_order(found)
+    for one in found:
+        _write(canvas, taken, one.first, one.line, [(char, one.mark.ink) for char in one.text])
+    for one in found:
+        if one.mark.word:
+            fits = _put_word(canvas, taken, one.first, one.end, one.line, one.mark, (columns, lines))
+            told = told and (fits or not one.mark.is_choice)
     return told
+
+
+def _in_order(found: Sequence[Numbered]) -> list[Numbered]:
+    """Numbers that stand side by side because there was no room, from the least fidelity to the most; else as given."""
+    moved: dict[int, Numbered] = {}
+    for line in {one.line for one in found}:
+        beside: list[Numbered] = []
+        row = sorted((one for one in found if one.line == line), key=lambda one: one.first)
+        for one, after in zip(row, [*row[1:], None], strict=True):
+            beside.append(one)
+            if after is None or after.first > one.end + 1:
+                first = beside[0].first
+                for each in sorted(beside, key=lambda each: each.mark.x):
+                    moved[id(each.mark)] = replace(each, first=first)
+                    first += len(each.text) + 1
+                beside = []
+    return [moved[id(one.mark)] for one in found]
 
 
 def _put_word(

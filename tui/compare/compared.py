@@ -197,4 +197,4 @@ def _how_sure(seen: Compared) -> str:
     other = seen.name(said.best)
     if said.sureness == "too close":
         return f": {words} (the best may be {other}: {chance})"
-    return f": within a point of {other}, {words} ({chance})"
+    return f": within a point of {other}, which is {words} ({chance})"
