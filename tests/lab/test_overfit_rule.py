@@ -48,15 +48,15 @@ def test_each_yardstick_reads_its_own_fidelity_and_both_are_their_mean():
     epochs = drawn, named
     # Flexibility is 3/4: balances 2 * f * .75 / (f + .75) of f = .8, .2; .25, .95; .525, .575.
     assert Reality(true, base, epochs, "drawing").balances() == pytest.approx([1.2 / 1.55, 0.3 / 0.95])
-    assert Reality(true, base, epochs, "judge").balances() == pytest.approx([0.375, 1.425 / 1.7])
-    assert Reality(true, base, epochs).balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
+    assert Reality(true, base, epochs).balances() == pytest.approx([0.375, 1.425 / 1.7])
+    assert Reality(true, base, epochs, "both").balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
 
 
 def test_the_table_counts_hits_and_what_is_given_up():
     real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
-    reals = {"both": real, "drawing": replace(real, by="drawing"), "judge": replace(real, by="judge")}
+    reals = {"judge": real, "drawing": replace(real, by="drawing"), "both": replace(real, by="both")}
     outcomes = [Outcome(Trial("fox", 1), reals, 2), Outcome(Trial("fox", 2), reals, 4)]
     assert outcomes[0].row == "| fox 1 | 60 86 60 0 | 2 | 2 | 2 | 2 | hit | hit | hit |"
-    said = summed(outcomes, "both")
+    said = summed(outcomes, "judge")
     assert "1 of 2 hit" in said and "the last epoch taken in 1 of 2" in said
     assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said
