@@ -48,17 +48,24 @@ def check_free(path: Path, *, force: bool) -> None:
         raise LorasmithError(f"{shown(path)} exists: choose another name, or add --force to overwrite it.")
 
 
-def check_space(folder: Path, wanted: float, what: str, advice: str) -> None:
-    """LorasmithError where a disk cannot take so many bytes and keep some free: better said before hours of work.
+def check_space(
+    folder: Path, wanted: float, what: str, advice: str, trouble: type[LorasmithError] = LorasmithError
+) -> None:
+    """Raises `trouble` where a disk cannot take so many bytes and keep some free: better said before hours of work.
 
     what: the beginning of the sentence, "The plot takes"; advice: its end, "name fewer values".
     """
     free = shutil.disk_usage(folder).free
     if wanted and wanted + _SPARE > free:
-        raise LorasmithError(
-            f"{what} about {max(1, wanted / 1e6):,.0f} MB in {shown(folder)}, where {free / 1e6:,.0f} MB are free and "
-            f"{_SPARE / 1e6:,.0f} MB are to stay so: {advice}."
+        raise trouble(
+            f"{what} about {_room(max(wanted, 1e6))} in {shown(folder)}, where {_room(free)} are free and "
+            f"{_room(_SPARE)} are to stay so: {advice}."
         )
+
+
+def _room(size: float) -> str:
+    """Bytes as they are said of a disk: "268 MB", "6.9 GB"."""
+    return f"{size / 1e6:,.0f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
 
 
 def check_writable(folder: Path) -> None:

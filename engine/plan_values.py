@@ -16,7 +16,8 @@ from typing import Any
 
 from engine.errors import shown
 from engine.plan import ClassFolder, PictureFolder, Plan
-from engine.plan_fields import FIELDS, PlanField
+from engine.plan_field import PlanField
+from engine.plan_fields import FIELDS
 
 FOLDER_TYPES: dict[str, type] = {"pictures.folders": PictureFolder, "regularization.folders": ClassFolder}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from engine.base.find import lorasmith_home
 from engine.base.folder import WEIGHT_STEMS
 from engine.base.recognise import recognise
 from engine.errors import BaseModelError, LorasmithError, shown
+from engine.files import check_space
 
 try:
     import httpx2 as httpx  # huggingface_hub's HTTP client since 2.0
@@ -45,7 +45,6 @@ _PIECE = 1 << 20
 _TRIES = 5  # in a row without a single new byte
 _WAIT = 1.0  # seconds before the second try, doubled for each further one
 _TIMEOUT = 30.0  # seconds without an answer
-_SPARE = 1 << 28  # bytes that stay free on the disk
 _NO_BASE = ("lora", "vae", "refiner", "inpaint", "turbo", "lightning", "offset")
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -178,7 +177,10 @@ def fetch_files(
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder, repo):
             arrived = {file.name: _arrived(folder, file, revision) for file in ordered}
-            _check_space(folder, total - sum(arrived.values()))
+            check_space(
+                folder, total - sum(arrived.values()), "The download takes",
+                "free space or set LORASMITH_HOME to another disk", BaseModelError,
+            )  # fmt: skip
             for file in ordered:
 
                 def tell(size: int, name: str = file.name) -> None:
@@ -275,15 +277,6 @@ def _alone(folder: Path, repo: str) -> Iterator[None]:
                 f"{shown(repo)} is being downloaded by another process; wait for it to end, then start again."
             ) from error
         yield
-
-
-def _check_space(folder: Path, missing: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if missing + _SPARE > free:
-        raise BaseModelError(
-            f"the download needs {missing / 1e9:.1f} GB more in {shown(folder)}, and {free / 1e9:.1f} GB are "
-            "free; free space or set LORASMITH_HOME to another disk."
-        )
 
 
 @contextmanager
