@@ -40,11 +40,11 @@ class Board:
     _written: float = 0.0
     _told: float = 0.0
 
-    def begin(self, stage: str, total: int) -> None:
-        """A stage of so many pictures begins."""
+    def begin(self, stage: str, total: int, kept: int = 0) -> None:
+        """A stage of so many pictures begins; so many of them were drawn before, and come to lie there by and by."""
         self.report = replace(self.report, stage=stage)
-        self._stage, self._seen = (stage, 0, total), set()
-        self.job.stage(stage, 0, total, left=self.left())
+        self._stage, self._seen = (stage, kept, total), set()
+        self.job.stage(*self._stage, left=self.left())
         self.write()
 
     def picture(self, shot: Shot) -> None:
@@ -52,8 +52,8 @@ class Board:
         self._pictures[shot.file] = shot.row
         if shot.file not in self._seen:
             self._seen.add(shot.file)
-        name, _, total = self._stage
-        self._stage = (name, min(len(self._seen), total), total)
+        name, done, total = self._stage
+        self._stage = (name, max(done, min(len(self._seen), total)), total)
         self.job.stage(*self._stage, left=self.left())
         self._told = time.monotonic()
         if time.monotonic() - self._written > _WRITE_SECONDS:

@@ -102,12 +102,12 @@ class Work:
         total = sum(map(len, wanted.values())) * len(self.grid.seeds)
         missing = sum(self._missing(point, prompts) for point, prompts in wanted.items())
         self.board.plan(self.board.placed + total + later)
-        self.begin_counted(stage, total, missing, later)
+        self.begin_counted(stage, total, missing, later, kept=total - missing)
 
-    def begin_counted(self, stage: str, total: int, missing: int, later: int = 0) -> None:
-        """A stage begins of so many pictures, of which so many are still to be drawn."""
+    def begin_counted(self, stage: str, total: int, missing: int, later: int = 0, kept: int = 0) -> None:
+        """A stage begins of so many pictures, of which so many are still to be drawn, and so many were before."""
         self.pace.begin(missing, later, self.painter.drawn)
-        self.board.begin(stage, total)
+        self.board.begin(stage, total, kept)
 
     def seconds_left(self) -> float | None:
         """Of the whole comparison, at the pace of what was drawn and measured so far."""

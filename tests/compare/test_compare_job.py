@@ -229,7 +229,11 @@ def test_stopped_anywhere_it_goes_on_to_the_same_end(whole, job, tmp_path, at):
     stopped = read_report(run.compare)
     assert stopped.state == "stopped" and read_summary(run).status == "stopped"
     assert all((run.compare / row.file).is_file() for row in stopped.pictures)
+    before = len(events(run, "stage"))
     assert work(run, counting(tmp_path / "after")) == 0
+    resumed = next(one for one in events(run, "stage")[before:] if one.get("name") == "first pictures")
+    there = min(stopped.drawn, resumed.get("total"))
+    assert resumed.get("done") >= there - 8, "what is there counts from the beginning"
 
     first, second = read_report(whole.compare), read_report(run.compare)
     assert pictures(run) == pictures(whole), "drawn in the same batches, whenever it is drawn"
