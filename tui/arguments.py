@@ -49,6 +49,21 @@ def named(text: str) -> str:
     return text
 
 
+def given(text: str) -> str:
+    """Refuses the empty text of an unset shell variable, where no folder is meant."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("nothing is given: leave it out, or say what")
+    return text
+
+
+def sized(text: str) -> str:
+    """A size in pixels as it was written, such as 1024x768."""
+    width, cross, height = text.lower().partition("x")
+    if not (cross and width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is no size: write it as 1024x768")
+    return text
+
+
 def positive(text: str) -> int:
     try:
         number = int(text)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from engine.errors import LorasmithError, shown
+
 if TYPE_CHECKING:
     import numpy as np
     from diffusers import AutoencoderKL
@@ -99,5 +101,9 @@ def _to_device(ids: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _token_ids(tokenizer: CLIPTokenizer, text: str) -> list[int]:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # an argument's stray byte
+        raise LorasmithError(f"'{shown(text[:80])}' holds bytes that are not UTF-8 text: write it anew.") from error
     # verbose=False: the length beyond 77 is dealt with here, transformers need not warn of it.
     return list(tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids)

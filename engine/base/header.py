@@ -58,20 +58,21 @@ def _check_start(path: Path, start: bytes, size: int, length: int) -> None:
     name = shown(path)
     if size == 0:
         raise BaseModelError(f"{name} is empty (0 bytes); download or copy it again.")
+    sound = start[8:9] == b"{" and length <= _LARGEST_HEADER  # the length's own bytes may look like anything
     if start.startswith(_LFS_POINTER):
         raise BaseModelError(f"{name} is a git-lfs pointer, not the weights; run `git lfs pull` beside it.")
-    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
+    if not sound and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04")):
         raise BaseModelError(
             f"{name} is a pickle under another name, which can run programs when opened; "
             "convert it to .safetensors first."
         )
-    if start.lstrip()[:1] == b"<":
+    if not sound and start.lstrip()[:1] == b"<":
         raise BaseModelError(f"{name} is a web page saved under that name; download the file itself again.")
-    if size < 8 or (start[8:9] == b"{" and length <= _LARGEST_HEADER and 8 + length > size):
+    if size < 8 or (sound and 8 + length > size):
         raise BaseModelError(
             f"{name} is truncated: it ends within its header after {size:,} bytes; download or copy it again."
         )
-    if start[8:9] != b"{" or length > _LARGEST_HEADER:
+    if not sound:
         raise BaseModelError(f"{name} is not a safetensors file; give an SDXL checkpoint in .safetensors.")
 
 

@@ -176,6 +176,13 @@ class Base:
         """The UNet, frozen, in eval mode."""
         return self._load("unet", UNet2DConditionModel, dtype, device)
 
+    def without_weights(self) -> tuple[UNet2DConditionModel, tuple[CLIPTextModel, CLIPTextModelWithProjection]]:
+        """The UNet and both text encoders as shapes alone: what a LoRA must fit, known in a second."""
+        return _empty(UNet2DConditionModel, self.configs["unet"]), (
+            _empty(CLIPTextModel, self.configs["text_encoder"]),
+            _empty(CLIPTextModelWithProjection, self.configs["text_encoder_2"]),
+        )
+
     def load_vae(self, dtype: torch.dtype, device: torch.device | str = "cpu") -> AutoencoderKL:
         """The VAE (the separate one where named), frozen, in eval mode, in fp32 or bf16.
 

@@ -42,6 +42,7 @@ class Choice:
     by_hand: bool = False
     samples: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    problem: str = ""  # why the comparison could not draw with it
 
     @property
     def weight(self) -> float:
@@ -114,6 +115,7 @@ def _of_report(
         (number, weight), row.name, file, title, f"{report.trigger} {report.class_word}".strip(),
         report.kind == "person", report.base.name, report.base.licence or _licence(report.base.name, file), folder,
         report, by_hand=recommended is None or recommended[0] != number, notes=notes,
+        problem=row.problem or "",
     )  # fmt: skip
 
 

@@ -64,6 +64,9 @@ def choose(
     Raises LorasmithError, also where a file would be overwritten and `force` is not given.
     """
     choice = find_choice(named, epoch, weight)
+    if choice.problem and not force:
+        raise LorasmithError(f"The comparison could not draw with it, so it is not made your LoRA: {choice.problem} "
+                             "Take another, or add --force.")  # fmt: skip
     folder, name = _target(to, name or ("" if to and to.suffix == ".safetensors" else choice.title))
     names = _names(choice, name, alone=alone)
     _check_free(folder, list(names.values()), choice.file, force)
@@ -104,8 +107,8 @@ def _target(to: Path | None, name: str) -> tuple[Path, str]:
     bad = sorted(set(name) & _FORBIDDEN | {char for char in name if shown(char) != char})
     if not name.strip() or name.startswith((".", " ", "-")) or name.endswith((" ", ".")) or bad:
         raise LorasmithError(
-            f"'{shown(name)}' cannot be a LoRA's name: give another with --name, of letters, digits, spaces, '-', '_' "
-            "and '.', as programs read other signs as something else."
+            f"'{shown(name)}' cannot be a LoRA's name: give another with --name, that begins with no dot, space or '-' "
+            f"and has none of {' '.join(sorted(_FORBIDDEN))}, which programs read as something else."
         )
     if len(name.encode()) > _LONGEST:
         raise LorasmithError(f"The name {shown(name[:40])}... is too long: give one of up to {_LONGEST} with --name.")

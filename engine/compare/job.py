@@ -25,7 +25,7 @@ from engine.compare.pace import Pace
 from engine.compare.page import write_page
 from engine.compare.painter import Painter, Undrawable, Wear
 from engine.compare.photographs import place_photographs
-from engine.compare.presignal import weighed_rows
+from engine.compare.presignal import fitted_rows, weighed_rows
 from engine.compare.reader import reader_opener, readers_of
 from engine.compare.report import BaseFacts, Report
 from engine.compare.settings import (
@@ -212,6 +212,7 @@ def prepared(job: Job, asked: CompareJob) -> Work:
         losses = _losses(source.run)
     job.stage("weighing the checkpoints")
     rows, notes = weighed_rows(source.entries, losses)
+    rows = fitted_rows(rows, base)
     board.report = Report(
         name=job.folder.name, run=None if source.run is None else str(source.run), kind=source.kind,
         trigger=source.trigger, class_word=source.class_word,
@@ -220,6 +221,9 @@ def prepared(job: Job, asked: CompareJob) -> Work:
     )  # fmt: skip
     for note in (*source.notes, *notes):
         board.note(note)
+    for row in rows:
+        if row.problem:
+            job.warn(row.problem)
     painter = Painter(
         job, folder, base, grid.texts, [entry.path for entry in source.entries], shared=not asked.dose,
     )  # fmt: skip
@@ -236,21 +240,27 @@ def prepared(job: Job, asked: CompareJob) -> Work:
 
 def compare(work: Work) -> None:
     """The stages, from first to last."""
-    usable = work.usable
-    if not usable:
-        problems = [row.problem for row in work.board.report.checkpoints if row.problem]
-        raise LorasmithError(f"{NOTHING}: {problems[0] if problems else 'there is no checkpoint.'}")
+    usable = _usable(work)
     if len(usable) == 1:
         work.board.note("There is one checkpoint to compare, so it is held against the untouched base alone.")
     money = cost(work.grid, len(usable), work.asked)
     work.job.event("plan", pictures=money.likely, least=money.least, most=money.most)
     _first(work, usable, money.likely - money.first)
-    if work.asked.depth == "quick" or not work.usable:
+    _usable(work)  # what is broken may show in its pictures only
+    if work.asked.depth == "quick":
         return
     kept = _more(work)
     if kept and len(kept) > 0:
         _weights(work)
         _hires(work)
+
+
+def _usable(work: Work) -> list[int]:
+    """The checkpoints that can be drawn. LorasmithError where there is none."""
+    if not work.usable:
+        problems = [row.problem for row in work.board.report.checkpoints if row.problem]
+        raise LorasmithError(f"{NOTHING}: {problems[0] if problems else 'there is no checkpoint.'}")
+    return work.usable
 
 
 def _first(work: Work, usable: Sequence[int], later: int) -> None:

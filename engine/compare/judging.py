@@ -153,7 +153,10 @@ def _at_lean(
     words = words_of(said["words"])
     if isinstance(decision, Decision) and len(decision.judged.points) == 1:
         words = (replace(words[0], text=_alone(stages.main, decision, names)), *words[1:])
-    return decision, Lean(lean, decision_of(said["decision"]), words, balances, _at(weight))
+    told = decision_of(said["decision"])
+    if names:
+        told = replace(told, last=None)  # of files from anywhere the last is only the last of a list
+    return decision, Lean(lean, told, words, balances, _at(weight))
 
 
 def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:

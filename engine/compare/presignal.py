@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.compare.report import CheckpointRow
 from engine.compare.sources import Entry, checked, rank_of
 from engine.errors import LorasmithError, shown
 from engine.select.presignals import HeldOutLoss, Movement, movements
+
+if TYPE_CHECKING:
+    from engine.base.load import Base
 
 
 def weighed_rows(
@@ -35,6 +40,25 @@ def weighed_rows(
         if one.twin_of is not None and one.checkpoint != max(moved) and one.checkpoint not in problems
     )
     return rows, tuple(note[0].upper() + note[1:] for note in notes)
+
+
+def fitted_rows(rows: Sequence[CheckpointRow], base: Base) -> tuple[CheckpointRow, ...]:
+    """The rows, with a problem for each LoRA that does not fit the base: said before a picture is drawn in vain."""
+    from engine.draw.loras import LoraSlot
+    from engine.lora.file import load_lora
+
+    slot = LoraSlot(*base.without_weights())
+
+    def fitted(row: CheckpointRow) -> CheckpointRow:
+        if row.problem is not None:
+            return row
+        try:
+            slot.check(load_lora(Path(row.file)))
+        except LorasmithError as error:
+            return replace(row, problem=str(error), twin_of=None)
+        return row
+
+    return tuple(map(fitted, rows))
 
 
 def _moved(files: Mapping[int, Path], problems: dict[int, str]) -> dict[int, Movement]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import PlanError, shown
+from engine.errors import LorasmithError, PlanError, shown
 from engine.plan import BaseChoice
 from engine.runs.folder import RunFolder
 
@@ -78,6 +78,16 @@ def job_text(job: CompareJob) -> str:
     return tomlkit.dumps(document)
 
 
+def check_drawing(steps: int, cfg: float) -> None:
+    """LorasmithError for steps or a guidance that nothing can be drawn with; 0 means what suits the base."""
+    from engine.draw.order import check_limits
+
+    if steps:
+        check_limits(steps=steps)
+    if not 0 <= cfg <= 100:  # also refuses NaN
+        raise LorasmithError(f"A guidance of {cfg:g} cannot be followed: --cfg takes up to 100; 6 is usual.")
+
+
 def read_compare_job(path: Path) -> CompareJob:
     """The job in a job.toml. PlanError for one that is damaged: it is written by lorasmith."""
     try:
@@ -86,8 +96,10 @@ def read_compare_job(path: Path) -> CompareJob:
         values = {key: said[key] for key in own & said.keys()}
         values |= {key: tuple(values[key]) for key in _LISTS if key in values}
         values["run"] = where_now(values.get("run", ""), path.absolute().parent)
-        return CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        job = CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
+        check_drawing(job.steps, job.cfg)
+        return job
+    except (OSError, ValueError, KeyError, TypeError, LorasmithError) as error:
         raise PlanError(
             f"{shown(path)} cannot be read as a comparison ({shown(error)}): run `lorasmith compare` anew."
         ) from error

@@ -23,7 +23,15 @@ _CLEARED = "\r\x1b[K"  # the terminal's line, empty and from its beginning
 
 
 def main() -> int:
-    """Draws one picture; 0 when it is written, 1 with a sentence on stderr otherwise."""
+    """Draws one picture; 0 when it is written, a sentence on stderr and 1 (130 after Ctrl-C) otherwise."""
+    try:
+        return _draw()
+    except KeyboardInterrupt:
+        print(f"{_cleared()}Stopped; no picture is written.", file=sys.stderr)
+        return 130
+
+
+def _draw() -> int:
     asked = _parser().parse_args()
     prepare_environment()
     try:

@@ -176,7 +176,10 @@ def checked_size(size: tuple[int, int] | None, base: Base) -> tuple[int, int]:
     width, height = size or (base.native_resolution, base.native_resolution)
     step = drawing_step(base)
     if width % step or height % step or width < step or height < step:
-        raise LorasmithError(f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}.")
+        near = "x".join(str(max(step, round(side / step) * step)) for side in (width, height))
+        raise LorasmithError(
+            f"The size {width}x{height} cannot be drawn: both sides must be multiples of {step}, such as {near}."
+        )
     return width, height
 
 

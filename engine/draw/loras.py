@@ -78,6 +78,10 @@ class LoraSlot:
             worn.append(Worn(file.path.stem, float(weight), len(file.modules), unmatched, text))
         return tuple(worn)
 
+    def check(self, file: LoraFile) -> None:
+        """LorasmithError for a file of which nothing fits this base, or something has another shape."""
+        self._met(file)
+
     def _met(self, file: LoraFile) -> dict[str, nn.Module]:
         modules = {name: self._known[name][2] for name in file.modules if name in self._known}
         if not modules:

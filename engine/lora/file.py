@@ -23,6 +23,7 @@ from engine.lora import names
 from engine.lora.keys import method_of, role_of
 from engine.lora.metadata import weight_hashes
 from engine.lora.names import Part
+from engine.lora.weights import lora_file
 from engine.plan import FilePrecision
 
 if TYPE_CHECKING:  # peft and diffusers take seconds to load, and only putting a LoRA on a model needs them
@@ -60,6 +61,7 @@ class LoraFile:
     path: Path
     modules: dict[str, Factors]
     metadata: dict[str, str]
+    halves: tuple[str, ...] = ()  # modules that have one of their two factors, which are none
 
     @property
     def ranks(self) -> tuple[int, ...]:
@@ -124,8 +126,7 @@ def load_lora(path: Path) -> LoraFile:
     is no safetensors file, that is another method (LoHa, LoKr ...), that holds no LoRA, or
     whose alphas or magnitudes are not finite.
     """
-    path = Path(path)
-    file = path / "adapter_model.safetensors" if path.is_dir() else path
+    file = lora_file(path)
     tensors, metadata = _read(file)
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
@@ -138,7 +139,7 @@ def load_lora(path: Path) -> LoraFile:
     alphas = _stated_alphas(file, metadata)
     modules = {name: _factors(name, parts, alphas) for name, parts in whole.items()}
     _refuse_wild_scales(file, modules)
-    return LoraFile(file, modules, metadata)
+    return LoraFile(file, modules, metadata, tuple(name for name in found if name not in whole))
 
 
 def apply_lora(

@@ -17,6 +17,7 @@ from engine.lora.weights import LoraWeights, open_weights
 
 PART_NAMES = {"unet": "UNet", "te1": "text encoder 1", "te2": "text encoder 2", "other": "other"}
 _BASES = {2048: "SDXL", 1024: "Stable Diffusion 2", 768: "Stable Diffusion 1"}  # width of the text, by cross-attention
+_UNKNOWN = "of no program known here"
 _PRECISIONS = {"F64": "fp64", "F32": "fp32", "F16": "fp16", "BF16": "bf16"}
 
 # What is shown of kohya's `ss_` settings, in this order.
@@ -141,7 +142,7 @@ def _layout(weights: LoraWeights) -> str:
         return "peft"
     if any(key.startswith(("unet.", "text_encoder")) for key in keys):
         return "diffusers"
-    return "kohya" if any(key.startswith("lora_te") for key in keys) else "of no program known here"
+    return "kohya" if any(key.startswith("lora_te") for key in keys) else _UNKNOWN
 
 
 def _base(weights: LoraWeights, metadata: Mapping[str, str]) -> str:
@@ -226,7 +227,10 @@ def _odd_keys(weights: LoraWeights) -> list[str]:
     found = []
     halves = [name for name, roles in weights.modules.items() if not {"down", "up"} <= roles.keys()]
     if halves:
-        found.append(f"{len(halves)} modules have only one of their two factors (first: {shown(halves[0])}).")
+        have = "module has" if len(halves) == 1 else "modules have"
+        found.append(f"{len(halves)} {have} only one of their two factors (first: {shown(halves[0])}).")
+    if weights.whole and _layout(weights) == _UNKNOWN:
+        found.append(f"No known program names modules like {shown(next(iter(weights.whole)))}: it may fit no base.")
     if weights.unknown:
         first = shown(weights.unknown[0])
         found.append(f"{len(weights.unknown)} tensors belong to no LoRA (first: {first}); programs may pass them over.")

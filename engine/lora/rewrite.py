@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from engine.lora.weights import open_weights
 from engine.plan import FilePrecision
 
 Progress = Callable[[int, int], None]
+_CROSS = re.compile(r"attn2[._]to_[kv]$")
+_SDXL_TEXT = 2048  # width of the text that SDXL's cross-attention reads
 _ROUNDING = 0.02  # of the update's norm: more than bf16's 8 bits can lose
 
 
@@ -78,6 +81,11 @@ def read_source(path: Path) -> tuple[LoraFile, list[str]]:
         if own in modules:
             raise LorasmithError(f"{shown(file.path.name)} holds {shown(own)} twice: get the file again.")
         _check(file, name, factors)
+        if own != name and _CROSS.search(name) and factors.down.shape[1] != _SDXL_TEXT:
+            raise LorasmithError(
+                f"{shown(file.path.name)} was trained on a base of another shape than SDXL, whose blocks kohya's names "
+                "count otherwise than the names in it: give the file as its trainer wrote it, in kohya's names."
+            )
         modules[own] = factors
     unknown = open_weights(file.path).unknown
     notes = []

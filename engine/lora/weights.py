@@ -77,10 +77,23 @@ class LoraWeights:
             yield name, up * np.float32(alpha / len(down)), down
 
 
+_FOLDERS = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")  # peft's and diffusers' own names
+
+
+def lora_file(path: Path) -> Path:
+    """The file that a path means: itself, or the one in a folder as peft or diffusers writes it. LorasmithError."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    there = [path / name for name in _FOLDERS if (path / name).is_file()]
+    if not there:
+        raise LorasmithError(f"{shown(path)} is a folder without {' or '.join(_FOLDERS)}: name the LoRA's file itself.")
+    return there[0]
+
+
 def open_weights(path: Path) -> LoraWeights:
     """Opens a LoRA by its header. Raises LorasmithError for a file that is missing, damaged or no safetensors file."""
-    path = Path(path)
-    path = path / "adapter_model.safetensors" if path.is_dir() else path
+    path = lora_file(path)
     if path.suffix.lower() in {".pt", ".ckpt", ".bin", ".pth"}:
         raise LorasmithError(
             f"{shown(path)} is a pickle, which can run code when opened; use the .safetensors file of this LoRA."

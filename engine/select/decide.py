@@ -24,6 +24,7 @@ class Rules:
 
     lean: float = 1.0  # beta of the F-measure
     undertrained: float = 25.0  # fidelity below this: the subject is not learnt
+    ruined: float = 25.0  # flexibility below this, of one that has not learnt: it has lost what the base could do
     copies: float = 0.05  # share of new prompts' pictures that are plain copies of a training picture
     bleed: float = 40.0  # per cent of the likeness that the trigger reaches: above, the class word draws the subject
     bleed_reach: float = 0.7  # of the best fidelity: a checkpoint that does not bleed must reach it to rule out others
@@ -35,6 +36,7 @@ class Rules:
 
 
 RULES = Rules()
+RUINED = "it draws neither your subject nor what the prompts ask for, as after far too high a rate"
 _RELAXED: tuple[tuple[Gate, ...], ...] = (
     (), ("bleeding",), ("bleeding", "copying"), ("bleeding", "copying", "undertrained"),
 )  # fmt: skip
@@ -115,7 +117,7 @@ def decide(
     eligible, relaxed = _eligible(points, gates, scores, rules)
     relaxed = (*relaxed, *spared)
     if not eligible:
-        return Undecided(f"No checkpoint can be used: {_why_broken(scores, points[0])}.")
+        return Undecided(f"No checkpoint can be used: {why_broken(scores, points[0])}.")
     flexibility = as_weighed(scores, relaxed).flexibility
     return choose(scores.points, scores.fidelity, flexibility, points, eligible, gates, relaxed, rules, votes)
 
@@ -171,9 +173,12 @@ def gates_of(scores: Scores, rules: Rules = RULES) -> dict[Point, tuple[Gate, ..
     found: dict[Point, tuple[Gate, ...]] = {}
     for at, point in enumerate(scores.points):
         failed: list[Gate] = []
-        if point in scores.broken or (scores.quality and scores.quality.veto(at)):
+        unlike = isinstance(scores.fidelity, Axis) and scores.fidelity.value[at] < rules.undertrained
+        # The base itself has learnt nothing and can do everything: what can do neither was not trained too little.
+        ruined = unlike and scores.flexibility.value[at] < rules.ruined
+        if ruined or point in scores.broken or (scores.quality and scores.quality.veto(at)):
             failed.append("broken")
-        if isinstance(scores.fidelity, Axis) and scores.fidelity.value[at] < rules.undertrained:
+        if unlike and not ruined:
             failed.append("undertrained")
         if scores.hard_copies[at] > rules.copies:
             failed.append("copying")
@@ -196,9 +201,10 @@ def _bleeds(scores: Scores, at: int, rules: Rules) -> bool:
     return bool(scores.bleed[at] > rules.bleed * own / 100)
 
 
-def _why_broken(scores: Scores, point: Point) -> str:
+def why_broken(scores: Scores, point: Point) -> str:
+    """Why a point that failed the gate "broken" did, to follow a colon."""
     veto = scores.quality.veto(scores.index(point)) if scores.quality else None
-    return scores.broken.get(point, veto or "its pictures are broken").rstrip(".")
+    return scores.broken.get(point, f"{veto} against the base's" if veto else RUINED).rstrip(".")
 
 
 def _eligible(

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import shown
 from engine.select.cells import BASE, Cell, Point
-from engine.select.decide import Decision, Undecided
+from engine.select.decide import Decision, Undecided, why_broken
 from engine.select.families import BLEEDING, FOLLOWING, LIKENESS, NOVEL, OBEYING, Family
 from engine.select.fidelity import Anchors, CannotTell
 from engine.select.scores import Scores
@@ -33,6 +33,11 @@ class Telling:
 
     scores: Scores
     names: Mapping[int, str]
+
+    @property
+    def each(self) -> str:
+        """What one of them is called: "Every epoch", "No LoRA here"."""
+        return "LoRA here" if self.names else "epoch"
 
     def name(self, point: Point, start: bool = False) -> str:
         own = self.names.get(point.checkpoint)
@@ -99,9 +104,11 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     cast = "vote is" if decision.votes == 1 else f"{decision.votes} votes are"
     votes = f" Your {cast} counted in." if decision.votes else ""
     if "undertrained" in decision.relaxed:
-        text = f"No epoch has learnt your subject; {telling.name(choice)} comes nearest to it ({figures}).{votes}"
+        nearest = f"{telling.name(choice)} comes nearest to it ({figures})"
+        text = f"No {telling.each} has learnt your subject; {nearest}.{votes}"
     elif decision.sureness == "too close":
-        rivals = telling.several(decision.equals) if len(decision.equals) > 1 else "the epochs"
+        them = "the LoRAs" if telling.names else "the epochs"
+        rivals = telling.several(decision.equals) if len(decision.equals) > 1 else them
         text = (
             f"Too close to call between {rivals}: "
             f"{telling.name(choice)} is the earliest that comes near the best ({figures}).{votes}"
@@ -111,6 +118,11 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
             f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
             f"({telling.figures(best)}), but not by more than chance, and of equals the earlier is taken.{votes}"
         )
+    elif decision.sureness == "clear" and (near := _all_but_equal(decision)):
+        text = (
+            f"{telling.name(choice, True)} is the best balance ({figures}), though {telling.several(near)} "
+            f"{'comes' if len(near) == 1 else 'come'} within a point of it.{votes}"
+        )
     elif decision.sureness == "clear":
         text = f"{telling.name(choice, True)} is clearly the best balance ({figures}).{votes}"
     else:
@@ -118,17 +130,29 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     return Sentence(text, pictures)
 
 
+def _all_but_equal(decision: Decision) -> list[Point]:
+    """Points that chance does not put level with the choice, and a person's eye might."""
+    least = decision.judged.of(decision.choice) - decision.rules.within
+    sound = (point for point in decision.judged.points if point not in decision.ruled_out)
+    return [point for point in sound if point != decision.choice and decision.judged.of(point) >= least]
+
+
 def _equals(telling: Telling, decision: Decision) -> list[Sentence]:
     if len(decision.equals) < 2 or decision.sureness == "too close":
         return []
     prompts = len({slot.prompt for slot in telling.scores.grid.slots})
-    return [Sentence(f"{telling.several(decision.equals, True)} cannot be told apart with these {prompts} prompts.")]
+    likeness = telling.scores.evidence.likeness
+    pictures = [telling.pictures(one, likeness, LIKENESS, highest=True)[:1] for one in decision.equals]
+    return [Sentence(
+        f"{telling.several(decision.equals, True)} cannot be told apart with these {prompts} prompts.",
+        tuple(cell for cells in pictures for cell in cells),
+    )]  # fmt: skip
 
 
 def _costs(telling: Telling, decision: Decision) -> list[Sentence]:
-    """What the last epoch and the most photographic one would have cost, always said."""
-    what: dict[Point, str] = {decision.last: "the last one"}
-    if decision.likest == decision.last:
+    """What the last epoch and the most photographic one would have cost, always said; a list has no last epoch."""
+    what: dict[Point, str] = {} if telling.names else {decision.last: "the last one"}
+    if decision.likest in what:
         what[decision.last] = "the last one and the likest"
     else:
         what[decision.likest] = "the likest"
@@ -144,11 +168,12 @@ def _cost(telling: Telling, choice: Point, point: Point, what: str) -> Sentence:
     begin = f"{telling.name(point, True)}, {what},"
     likeness = f"fidelity {scores.fidelity.value[other]:.0f} against {scores.fidelity.value[own]:.0f}"
     if abs(gain) < _NOTABLE:
-        looks = f"is no nearer to your photographs ({likeness})"
+        looks = f"is about as near to your photographs ({likeness})"
     else:
         looks = f"looks {'more' if gain > 0 else 'less'} like your photographs ({likeness})"
     if not losses:
-        return Sentence(f"{begin} {looks}, and is no stiffer than {telling.name(choice)}.")
+        pictures = telling.pictures(point, scores.evidence.likeness, LIKENESS, highest=True)
+        return Sentence(f"{begin} {looks}, and is no stiffer than {telling.name(choice)}.", pictures)
     cells = tuple(dict.fromkeys(cell for _, pictures in losses for cell in pictures))
     joint = ", but " if gain >= _NOTABLE else ", and "
     return Sentence(f"{begin} {looks}{joint}{listed([text for text, _ in losses])}.", cells)
@@ -201,15 +226,9 @@ def _ruled_out(telling: Telling, decision: Decision) -> list[Sentence]:
             found.append(Sentence(f"{telling.several(points, True)} {verb} {says}.", pictures))
     for point, gates in decision.ruled_out.items():
         if "broken" in gates:
-            found.append(Sentence(f"{telling.name(point, True)} is left out: {_broken(scores, point)}."))
+            pictures = telling.pictures(point, evidence.likeness, LIKENESS, highest=False)
+            found.append(Sentence(f"{telling.name(point, True)} is left out: {why_broken(scores, point)}.", pictures))
     return found
-
-
-def _broken(scores: Scores, point: Point) -> str:
-    if point in scores.broken:
-        return scores.broken[point].rstrip(".")
-    veto = scores.quality.veto(scores.index(point)) if scores.quality else None
-    return f"{veto} against the base's" if veto else "it cannot be used"
 
 
 def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
@@ -217,15 +236,16 @@ def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
     found = []
     if "bleeding" in decision.relaxed:
         bleed = telling.scores.bleed[telling.scores.index(decision.choice)]
+        which = f"Every {telling.each} that is trained far enough" if len(decision.judged.points) > 1 else "It"
         found.append(Sentence(
-            f"Every epoch that is trained far enough bleeds: the class word alone draws your subject ({bleed:.0f} of "
-            "100 here), so it is held against none of them and left out of flexibility; class pictures in the next "
-            "training keep it apart.",
+            f"{which} bleeds: the class word alone draws your subject ({bleed:.0f} of 100 here), so that is no ground "
+            "to choose by and is left out of flexibility; class pictures in the next training keep it apart.",
             telling.pictures(decision.choice, evidence.likeness, BLEEDING, highest=True),
         ))  # fmt: skip
     if "copying" in decision.relaxed:
         found.append(Sentence(
-            "Every epoch copies training pictures at new prompts: there are too few pictures, or they are too alike.",
+            f"{f'Every {telling.each}' if len(decision.judged.points) > 1 else 'It'} copies training pictures at new "
+            "prompts: there are too few pictures, or they are too alike.",
             telling.pictures(decision.choice, evidence.copy, NOVEL, highest=True),
         ))  # fmt: skip
     if "undertrained" in decision.relaxed:
@@ -239,12 +259,13 @@ def _relaxed(telling: Telling, decision: Decision) -> list[Sentence]:
 def _weight(telling: Telling, decision: Decision, weight: Point | None) -> list[Sentence]:
     if weight is None:
         return []
+    pictures = telling.pictures(weight, telling.scores.evidence.likeness, LIKENESS, highest=True)
     if weight.weight == decision.choice.weight:
         tried = sorted(p.weight for p in telling.scores.points if p.checkpoint == decision.choice.checkpoint)
         if len(tried) < 2:
             return []
-        return [Sentence(f"Use it at weight {weight.weight:g}: no other weight that was tried balances better.")]
-    pictures = telling.pictures(weight, telling.scores.evidence.likeness, LIKENESS, highest=True)
+        return [Sentence(f"Use it at weight {weight.weight:g}: no other weight that was tried balances better.",
+                         pictures)]  # fmt: skip
     return [Sentence(
         f"Use it at weight {weight.weight:g}, which balances better than weight {decision.choice.weight:g} "
         f"({telling.figures(weight)}).", pictures,

@@ -223,6 +223,17 @@ def test_files_that_only_bear_the_name(content: bytes, said: str, tmp_path: Path
     assert said in refusal(path)
 
 
+@pytest.mark.parametrize("length", [0x3C20, 0x0280, 0x033C])
+def test_a_headers_length_may_look_like_anything(length: int, tmp_path: Path) -> None:
+    """15,392 bytes of header begin as " <" does, 640 as a pickle does."""
+    from engine.base.header import read_header
+
+    path = tmp_path / "sound.safetensors"
+    text = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(length)
+    path.write_bytes(length.to_bytes(8, "little") + text + bytes(4))
+    assert read_header(path).tensors["a"].shape == (1,)
+
+
 @pytest.mark.parametrize("ending", [".ckpt", ".pt", ".pth", ".bin"])
 def test_pickles_are_refused_with_the_way_out(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"model{ending}"

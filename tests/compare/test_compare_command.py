@@ -189,6 +189,23 @@ def test_other_options_change_the_job_and_prompts_with_a_mistake_are_refused(no_
     assert "check the path" in " ".join(capsys.readouterr().err.split()) and len(no_engine) == 1
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--steps", "99999999"), "out of range, 1 to 1,000"), (("--cfg", "nan"), "guidance of nan cannot be followed"),
+        (("--cfg", "inf"), "guidance of inf"), (("--cfg=-3",), "guidance of -3"), (("--cfg", "0"), "Without guidance"),
+    ],
+)  # fmt: skip
+def test_figures_that_nothing_is_drawn_with_are_refused_before_the_job_keeps_them(no_engine, capsys, option, said):
+    made = comparison.finished()
+    before = made.run.job.read_text()
+    assert main(["compare", "fox", *option]) == 1 and not no_engine
+    assert said in " ".join(capsys.readouterr().err.split()) and made.run.job.read_text() == before
+    made.run.job.write_text(before.replace("cfg = 0.0", "cfg = nan"))
+    with pytest.raises(PlanError, match="cannot be read as a comparison"):
+        read_compare_job(made.run.job)
+
+
 def test_a_new_checkpoint_makes_a_finished_comparison_go_on(no_engine):
     made = comparison.finished()
     last = epoch_files(made.training.checkpoints)[10]

@@ -20,7 +20,7 @@ from comparison import BEST
 from PIL import Image
 
 from engine.compare.export import choose
-from engine.compare.report import write_report
+from engine.compare.report import read_report, write_report
 from engine.compare.restate import restate
 from engine.errors import LorasmithError
 from engine.runs.folder import RunFolder
@@ -283,6 +283,17 @@ def test_a_damaged_or_newer_report_is_told_and_the_run_can_still_be_chosen_from(
             choose("fox-compare", epoch=4)
         done = choose("fox", epoch=4, force=True)
         assert any(said in note for note in done.notes)
+
+
+def test_what_could_not_be_drawn_with_is_no_ones_lora_unless_that_is_said(made, own_home):
+    report = read_report(made.run.compare)
+    rows = tuple(replace(row, problem="fox-000002 is all zeros and changes nothing.") if row.checkpoint == 2 else row
+                 for row in report.checkpoints)  # fmt: skip
+    write_report(made.run.compare, replace(report, checkpoints=rows))
+    with pytest.raises(LorasmithError, match="not made your LoRA: fox-000002 is all zeros .* add --force"):
+        choose("fox", 2)
+    assert not list((own_home / "loras").glob("*"))
+    assert any("may not be usable" in note for note in choose("fox", 2, force=True).notes)
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a:b", "a\x1b[31m", " a", "x" * 200, "-o"])

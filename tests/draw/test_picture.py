@@ -170,6 +170,21 @@ def test_nothing_that_is_there_is_overwritten_unless_that_is_said(request_):
     draw_picture(request_)
 
 
+def test_ctrl_c_is_one_sentence_and_leaves_no_picture(request_, monkeypatch, capsys):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(picture, "decode_order", interrupted)
+    monkeypatch.setattr("sys.argv", ["draw", "--to", str(request_.to), "--base", request_.base, "--steps", "1", "fox"])
+    assert command.main() == 130
+    assert capsys.readouterr().err == "Stopped; no picture is written.\n" and not request_.to.exists()
+
+
+def test_a_stray_byte_in_a_prompt_is_said(request_):
+    with pytest.raises(LorasmithError, match=r"'fox \\udcff' holds bytes that are not UTF-8 text"):
+        draw_picture(replace(request_, prompt=os.fsdecode(b"fox \xff")))
+
+
 def test_a_full_disk_is_one_sentence(request_, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -271,6 +271,34 @@ def test_inspecting_names_ranks_base_and_precision(tmp_path):
     assert report.base == "Stable Diffusion 1" and "not for SDXL" in report.odd[-1]
 
 
+def test_names_that_count_another_bases_blocks_are_not_guessed_at(tmp_path):
+    """diffusers' names say nothing of a base's depth, by which kohya's count."""
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"
+    small = {f"{name}.lora_A.weight": torch.randn(4, 64), f"{name}.lora_B.weight": torch.randn(8, 4)}
+    source = saved(tmp_path / "small.safetensors", small)
+    with pytest.raises(LorasmithError, match="another shape than SDXL"):
+        resize(source, tmp_path / "b.safetensors", rank=2)
+    with pytest.raises(LorasmithError, match="another shape than SDXL"):
+        merge([Source(source, 1.0), Source(source, -1.0)], tmp_path / "b.safetensors")
+    assert not (tmp_path / "b.safetensors").exists()
+
+
+def test_a_folder_is_the_file_that_peft_or_diffusers_writes_into_it(tmp_path):
+    with pytest.raises(LorasmithError, match="is a folder without adapter_model.safetensors or pytorch_lora_weights"):
+        load_lora(tmp_path)
+    saved(tmp_path / "pytorch_lora_weights.safetensors", tensors_of(1))
+    assert load_lora(tmp_path).ranks == (8,) and inspect_lora(tmp_path).modules == len(SHAPES)
+    saved(tmp_path / "adapter_model.safetensors", tensors_of(1, rank=4))
+    assert load_lora(tmp_path).ranks == (4,)
+
+
+def test_a_module_with_one_factor_is_counted_and_left_out(tmp_path):
+    tensors = tensors_of(1)
+    del tensors[f"{WIDE}.lora_up.weight"]
+    file = load_lora(saved(tmp_path / "half.safetensors", tensors))
+    assert file.halves == (WIDE,) and WIDE not in file.modules
+
+
 def test_files_of_diffusers_and_peft_become_kohyas(tmp_path):
     tensors = tensors_of(1, names=[LINEAR])
     path = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k"

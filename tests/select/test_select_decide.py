@@ -80,6 +80,14 @@ def test_undertrained_epochs_are_ruled_out_however_free():
     assert decision.ruled_out == {Point(1): ("undertrained",)} and decision.choice == Point(2)
 
 
+def test_what_has_lost_everything_is_broken_and_no_matter_of_more_training():
+    knobs = {Point(1): Knobs(0.1, 0.05, 0.05, 0.05), Point(2): Knobs(0.6), Point(3): Knobs(0.2, 0.5, 0.5, 0.5)}
+    decision = decide(evaluate(grid_of(knobs), "person"))
+    assert decision.ruled_out == {Point(1): ("broken",), Point(3): ("undertrained",)}
+    alone = decide(evaluate(grid_of({Point(1): knobs[Point(1)]}), "person"))
+    assert isinstance(alone, Undecided) and "neither your subject nor what the prompts ask for" in alone.reason
+
+
 def test_when_all_trained_epochs_bleed_the_untrained_one_is_not_the_answer():
     knobs = {Point(1): Knobs(0.3), **{Point(k): Knobs(0.7 + k / 50, bleeds=0.9) for k in (2, 3, 4)}}
     decision = decide(evaluate(grid_of(knobs), "person"))

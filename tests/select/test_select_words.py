@@ -53,7 +53,33 @@ def test_too_close_names_the_rivals_and_takes_the_earliest():
 def test_loras_from_elsewhere_keep_their_names():
     texts = [s.text for s in said(grid_of(CURVE, noise=0.1), names={4: "mine_v2\x1b[2J", 8: "theirs"})]
     assert texts[0].startswith("mine_v2\\x1b[2J is clearly")
-    assert any(text.startswith("theirs, the last one") for text in texts)
+    assert any(text.startswith("theirs, the likest, looks more") for text in texts)
+    assert not any("the last" in text for text in texts), "a list has no last epoch"
+
+
+def test_what_protects_a_person_from_the_last_and_the_likest_has_its_pictures():
+    flat = {Point(k): Knobs(0.8, 0.9, 0.9, 0.9) for k in (1, 2, 3)} | {Point(5): Knobs(0.8, 0.88, 0.88, 0.88)}
+    last = next(sentence for sentence in said(grid_of(flat)) if sentence.text.startswith("Epoch 5, the last one,"))
+    assert "is about as near to your photographs (fidelity 80 against 80), and is no stiffer" in last.text
+    assert {cell.point for cell in last.cells} == {Point(5)} and len(last.cells) == 4
+
+
+def test_a_lead_of_less_than_a_point_is_told_as_one():
+    knobs = {Point(1): Knobs(0.80, 0.9, 0.9, 0.9), Point(2): Knobs(0.805, 0.9, 0.9, 0.9)}
+    texts = [s.text for s in said(grid_of(knobs))]  # without noise even so little is no chance
+    assert texts[0].startswith("Epoch 2 is the best balance (") and "though epoch 1 comes within a point" in texts[0]
+
+
+def test_a_lora_that_can_neither_is_not_told_to_train_longer():
+    knobs = {Point(1): Knobs(0.1, 0.05, 0.05, 0.05), Point(2): Knobs(0.8, 0.9, 0.9, 0.9), Point(3): Knobs(0.1)}
+    texts = [s.text for s in said(grid_of(knobs))]
+    assert any(t.startswith("Epoch 1 is left out: it draws neither your subject nor what the prompts") for t in texts)
+    assert any(t.startswith("Epoch 3 has not learnt your subject yet") for t in texts)
+
+
+def test_one_lora_that_bleeds_is_not_called_every_epoch():
+    texts = [s.text for s in said(grid_of({Point(1): Knobs(0.8, bleeds=0.9)}), names={1: "theirs"})]
+    assert any(text.startswith("It bleeds: the class word alone") for text in texts)
 
 
 def test_bleeding_everywhere_gives_the_remedy():

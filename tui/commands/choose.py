@@ -28,7 +28,7 @@ def choose_arguments(parser: Parser) -> None:
                         help="a folder, or the .safetensors file to write (the folder loras beside runs)")  # fmt: skip
     parser.add_argument("--name", default="", metavar="NAME", help="what to call it (the plan's name)")
     parser.add_argument("--alone", action="store_true", help="write the LoRA's file and nothing beside it")
-    parser.add_argument("--force", action="store_true", help="overwrite files of that name")
+    parser.add_argument("--force", action="store_true", help="overwrite files of that name; take what is broken")
     json_argument(parser)
 
 

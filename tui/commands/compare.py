@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING
 from engine.compare.find import comparison_name, comparison_of, parent_of, same_files, self_test_of
 from engine.compare.outlook import outlook
 from engine.compare.report import Report, read_report, report_path
-from engine.compare.settings import DOSES, KIND, CompareJob, job_text, own_prompts, read_compare_job
+from engine.compare.settings import (
+    DOSES,
+    KIND,
+    CompareJob,
+    check_drawing,
+    job_text,
+    own_prompts,
+    read_compare_job,
+)
 from engine.compare.sources import files_in, files_job, open_source, run_job_of
 from engine.errors import LorasmithError, PlanError, RunError, shown
 from engine.files import write_atomic
 from engine.plan import KINDS
 from engine.runs.folder import RunFolder, create_run, find_run
 from engine.runs.summary import read_summary
-from tui.arguments import Parser, json_argument, named, positive, screen_arguments
+from tui.arguments import Parser, given, json_argument, named, positive, screen_arguments
 from tui.commands.compared import tell_comparison, tell_self_test
 from tui.commands.status import typed
 from tui.commands.train import begin_run
@@ -49,7 +57,7 @@ def compare_arguments(parser: Parser) -> None:
     parser.add_argument("--fetch", action="store_true", help="first fetch the encoders that see best")
     parser.add_argument("--lean", type=_lean, metavar="X", help="below 1 towards fidelity, above 1 flexibility (1)")
     votes = parser.add_mutually_exclusive_group()
-    votes.add_argument("--votes", type=named, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
+    votes.add_argument("--votes", type=given, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
     votes.add_argument("--unvote", action="store_true", help="take the last of your votes back")
     parser.add_argument("--again", action="store_true", help="go through it again: what is missing is drawn")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the page there, with all its pictures in it")
@@ -154,8 +162,11 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
         changes["depth"] = "quick" if asked.quick else "thorough"
     if asked.prompts:
         changes["prompts"] = asked.prompts
+    if asked.cfg == 0:
+        raise PlanError("Without guidance a prompt is hardly followed: --cfg takes more than 0, up to 100; 6 is usual.")
+    check_drawing(asked.steps or 0, asked.cfg or 0.0)
     for key in ("steps", "cfg"):
-        if getattr(asked, key):
+        if getattr(asked, key) is not None:
             changes[key] = getattr(asked, key)
     if asked.readers:
         changes["readers"] = _readers(asked)

@@ -17,7 +17,7 @@ from engine.files import check_free
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.summary import read_summary
-from tui.arguments import Parser, json_argument, named, positive
+from tui.arguments import Parser, given, json_argument, named, positive
 from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.text import count, home_path, say, say_json
@@ -26,9 +26,9 @@ from tui.text import count, home_path, say, say_json
 def plot_arguments(parser: Parser) -> None:
     parser.add_argument("prompt", metavar="PROMPT")
     parser.add_argument("--to", type=Path, required=True, metavar="GRID.png")
-    parser.add_argument("--x", type=named, metavar="AXIS", help="columns: 'epoch: 1-10' (every checkpoint)")
-    parser.add_argument("--y", type=named, metavar="AXIS", help="rows: 'weight: 0.4-1.0 [4]'")
-    parser.add_argument("--z", type=named, metavar="AXIS", help="side by side: 'replace: photo, watercolour, comic'")
+    parser.add_argument("--x", type=given, metavar="AXIS", help="columns: 'epoch: 1-10' (every checkpoint)")
+    parser.add_argument("--y", type=given, metavar="AXIS", help="rows: 'weight: 0.4-1.0 [4]'")
+    parser.add_argument("--z", type=given, metavar="AXIS", help="side by side: 'replace: photo, watercolour, comic'")
     parser.add_argument("--lora", action="append", default=[], type=named, metavar="WHICH[:WEIGHT]", dest="loras",
                         help="a run, a folder of LoRAs, or a file; repeatable")  # fmt: skip
     parser.add_argument("--base", default="", metavar="MODEL", help="what to draw with (the run's own, else demo)")

@@ -44,7 +44,7 @@ function renderHow() {
   part("What is ruled out", el("ul", {},
     el("li", {}, `not learnt: fidelity below ${rules.undertrained}`), el("li", {}, `copying: more than ${round(100 * rules.copies)} % of the pictures of new prompts are plain copies`),
     el("li", {}, `bleeding: the class word alone comes nearer to the subject than ${rules.bleed} of 100, while another that does not is trained nearly as far`),
-    el("li", {}, "broken: blank or burnt pictures, weights that are not finite, or pictures that are all the base\u2019s own")),
+    el("li", {}, `broken: blank or burnt pictures, weights that are not finite, fidelity below ${rules.undertrained} and flexibility below ${rules.ruined} at once, or pictures that are all the base\u2019s own`)),
     p("A rule that would leave nothing is not applied, and the words say so."));
   part("Chance", p(`With other prompts the figures would be a little different. How much is estimated by drawing the prompts anew ${report.draws.toLocaleString("en")} times, the same ones for every LoRA (a paired bootstrap). The chance of being best is the share of those in which a LoRA came first; \u201cclear\u201d is ${round(100 * rules.clear)} % and more, \u201cprobably\u201d ${round(100 * rules.leaning)} %. Equals are those that cannot be told from the best with ${round(100 * rules.confidence)} % confidence. Of the equals within ${counted(rules.within, "point")} of the best the earliest is taken: it is the freest for the same likeness.`),
     report.votes ? p(`${counted(report.votes, "blind vote")} of yours moved the balance, as comparisons of which 73 of 100 go to a LoRA that is 5 points better.`) : null);
