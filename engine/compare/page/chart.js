@@ -133,12 +133,14 @@ function chartKey(event, at) {
 // Words beside the points that matter, each where it covers nothing.
 function labels(rows, scale) {
   const taken = rows.map((row) => box(scale.x(row.fidelity) - 11, scale.y(row.flexibility) - 11, 22, 22));
+  // Below a small dot stands its weight.
+  for (const row of rows) if (row.weight !== usualWeight(row.checkpoint)) taken.push(box(scale.x(row.fidelity) - 16, scale.y(row.flexibility) + 8, 32, 15));
   taken.push(box(scale.x(100) - 122, scale.bottom - 24, 122, 20));
   const wanted = rows.filter((row) => marksOf(atOf(row)).length).map((row) => ({ x: scale.x(row.fidelity), y: scale.y(row.flexibility),
     kind: marksOf(atOf(row))[0].kind, text: `${row.weight === usualWeight(row.checkpoint) ? "" : `weight ${row.weight}: `}${listed(marksOf(atOf(row)).map((mark) => mark.word))}${hiddenBy(row, rows, scale)}` }));
   wanted.unshift({ x: scale.x(0), y: scale.y(100), kind: "base", text: "untouched base" });
   const made = wanted.map((label) => {
-    const wide = label.text.length * 6.9 + 4;
+    const wide = label.text.length * 7.4 + 12;
     const places = [0, 25, -27, 43, -45, 61, -63, 79, -81].flatMap((down) => {
       const y = label.y - 9 + down;
       return [[label.x + 22, y], [label.x - 22 - wide, y], ...(down ? [[label.x - wide / 2, y], [scale.right - wide, y]] : [])];
@@ -164,6 +166,7 @@ function legend(rows) {
   const entries = [];
   const line = (kind) => svg("svg", { class: `key ${kind}`, viewBox: "0 0 26 10", "aria-hidden": "true" }, svg("line", { class: kind, x1: 0, x2: 26, y1: 5, y2: 5 }));
   if ((decision()?.front || []).length > 1) entries.push(el("span", {}, line("front"), "front: nothing beats these on both"));
+  if (report.run && rows.length > 1) entries.push(el("span", {}, line("way"), "epoch after epoch"));
   entries.push(el("span", {}, line("range"), "where 68 % of chance lies"), el("span", {}, line("contour"), "equal balance (30 to 90)"));
   if ((decision()?.equals || []).length > 1) entries.push(el("span", {}, el("i", { class: "ring" }), "cannot be told from the best"));
   if (rows.some((row) => row.ruled_out?.length)) entries.push(el("span", {}, el("i", { class: "ring out" }), "ruled out"));
