@@ -233,6 +233,20 @@ def summed(outcomes: Sequence[Outcome], by: Yardstick) -> str:
     )
 
 
+def crossed(outcomes: Sequence[Outcome], chosen_by: Yardstick, by: Yardstick) -> str:
+    """How often one yardstick's own best epoch hits by another: what choosing can reach, as far as the truths agree."""
+    hits, lost = 0, []
+    for outcome in outcomes:
+        best = int(outcome.real[chosen_by].balances().argmax())
+        balances = 100 * outcome.real[by].balances()
+        hits += outcome.real[by].hit(best + 1)
+        lost.append(balances.max() - balances[best])
+    return (
+        f"Had {_NAMES[chosen_by]} chosen: {hits} of {len(outcomes)} hit by {_NAMES[by]}, "
+        f"{np.mean(lost):.1f} points below the best."
+    )
+
+
 def main() -> None:
     """Runs what is not there yet; prints the table and what it comes to."""
     parser = argparse.ArgumentParser(prog="python -m engine.lab.overfit")
@@ -252,7 +266,8 @@ def main() -> None:
         run = trained(trial, folder)
         outcomes.append(Outcome(trial, reality(trial, run, folder), choice(trial, run, folder)))
         print(outcomes[-1].row, flush=True)
-    print("", *(summed(outcomes, by) for by in get_args(Yardstick)), sep="\n")
+    print("", *(summed(outcomes, by) for by in get_args(Yardstick)), "", sep="\n")
+    print(crossed(outcomes, "drawing", "judge"), crossed(outcomes, "judge", "drawing"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.lab.overfit import Outcome, Reality, summed
+from engine.lab.overfit import Outcome, Reality, crossed, summed
 from engine.lab.trials import Trial
 from engine.lab.truth import Told
 
@@ -50,6 +50,16 @@ def test_each_yardstick_reads_its_own_fidelity_and_both_are_their_mean():
     assert Reality(true, base, epochs, "drawing").balances() == pytest.approx([1.2 / 1.55, 0.3 / 0.95])
     assert Reality(true, base, epochs).balances() == pytest.approx([0.375, 1.425 / 1.7])
     assert Reality(true, base, epochs, "both").balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
+
+
+def test_what_one_yardstick_would_reach_by_another():
+    judged = (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.3, (1.0, 1.0)), told(0.3, (1.0, 1.0)))
+    drawn = tuple(replace(one, drawing=(value, value)) for one, value in zip(judged, (0.3, 0.5, 0.3, 0.8), strict=True))
+    real = Reality(TRUE, BASE, drawn)
+    outcomes = [Outcome(Trial("fox", 1), {"judge": real, "drawing": replace(real, by="drawing")}, 2)]
+    # The drawing's best is epoch 4, two from the judge's 2: .3 is a sixth of the way, balance 2/6 * .75 / (1/6 + .75).
+    assert "Had the true drawing chosen: 0 of 1 hit by the judge, 58.4 points" in crossed(outcomes, "drawing", "judge")
+    assert "Had the judge chosen: 0 of 1 hit by the true drawing, 25.7" in crossed(outcomes, "judge", "drawing")
 
 
 def test_the_table_counts_hits_and_what_is_given_up():
