@@ -30,7 +30,8 @@ from engine.lora.file import apply_lora, load_lora
 
 NEAR = 0.5  # nearer than this to the subject, a class word's picture has become the subject
 _STYLES = (Style.SKETCH, Style.SILHOUETTE, Style.PIXEL)
-_PLAIN = tuple(ground for ground in GROUNDS if ground.kind != "night")
+BY_DAY = tuple(ground for ground in GROUNDS if ground.kind != "night")
+"""Every ground the base knows but the night, which darkens the subject itself."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class TruthTeller:
         self.judge: Judge = load_judge(folder / "readers" / "judge.safetensors")
         self.name, self.subject = name, Subject(self.judge, name)
         self.words, self.class_word, self.steps = f"{trigger} {class_word}", class_word, steps
-        grounds = [_PLAIN[index * len(_PLAIN) // count] for index in range(count)]
+        grounds = [BY_DAY[index * len(BY_DAY) // count] for index in range(count)]
         self.flat = [Scene(name, ground, Style.FLAT) for ground in grounds]
         self.styled = [Scene(name, ground, _STYLES[i % 3]) for i, ground in enumerate(grounds)]
         objects = [TRAINED[index * len(TRAINED) // count].name for index in range(count)]
