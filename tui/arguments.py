@@ -56,14 +56,6 @@ def given(text: str) -> str:
     return text
 
 
-def sized(text: str) -> str:
-    """A size in pixels as it was written, such as 1024x768."""
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is no size: write it as 1024x768")
-    return text
-
-
 def positive(text: str) -> int:
     try:
         number = int(text)

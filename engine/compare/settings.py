@@ -78,14 +78,16 @@ def job_text(job: CompareJob) -> str:
     return tomlkit.dumps(document)
 
 
-def check_drawing(steps: int, cfg: float) -> None:
-    """LorasmithError for steps or a guidance that nothing can be drawn with; 0 means what suits the base."""
+def check_drawing(steps: int | None, cfg: float | None) -> None:
+    """LorasmithError for steps or a guidance that nothing can be drawn with; None where none is said."""
     from engine.draw.order import check_limits
 
-    if steps:
+    if steps is not None:
         check_limits(steps=steps)
-    if not 0 <= cfg <= 100:  # also refuses NaN
-        raise LorasmithError(f"A guidance of {cfg:g} cannot be followed: --cfg takes up to 100; 6 is usual.")
+    if cfg is not None and not 0 < cfg <= 100:  # also refuses NaN
+        raise LorasmithError(
+            f"A guidance of {cfg:g} cannot be followed: --cfg takes more than 0, up to 100; 6 is usual."
+        )
 
 
 def read_compare_job(path: Path) -> CompareJob:
@@ -97,7 +99,7 @@ def read_compare_job(path: Path) -> CompareJob:
         values |= {key: tuple(values[key]) for key in _LISTS if key in values}
         values["run"] = where_now(values.get("run", ""), path.absolute().parent)
         job = CompareJob(**values, **said["subject"], base=BaseChoice(**said["base"]))
-        check_drawing(job.steps, job.cfg)
+        check_drawing(job.steps or None, job.cfg or None)
         return job
     except (OSError, ValueError, KeyError, TypeError, LorasmithError) as error:
         raise PlanError(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.base.find import lorasmith_home
-from engine.draw.order import HiresFix
+from engine.draw.order import HiresFix, size_of
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
 
@@ -35,9 +35,10 @@ def _draw() -> int:
     asked = _parser().parse_args()
     prepare_environment()
     try:
+        size = size_of(asked.size, "--size") if asked.size else None  # a slip is told before torch is loaded
         from engine.draw.picture import draw_picture
 
-        request = _request(asked)
+        request = _request(asked, size)
         paths = draw_picture(request, said=_say, between_steps=_counting(request))
     except LorasmithError as error:
         print(f"{_cleared()}{shown(error)}", file=sys.stderr)
@@ -75,7 +76,7 @@ def lora_and_weight(said: str) -> tuple[Path, float]:
         return Path(said).expanduser(), 1.0
 
 
-def _request(asked: argparse.Namespace) -> PictureRequest:
+def _request(asked: argparse.Namespace, size: tuple[int, int] | None) -> PictureRequest:
     from engine.draw.picture import PictureRequest
 
     stated = {
@@ -86,7 +87,7 @@ def _request(asked: argparse.Namespace) -> PictureRequest:
     hires = replace(HiresFix(), **stated) if asked.hires or stated else None
     return PictureRequest(
         prompt=asked.prompt, to=asked.to, base=asked.base, loras=tuple(map(lora_and_weight, asked.lora)),
-        negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=asked.size,
+        negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=size,
         sampler=asked.scheduler, hires=hires, force=asked.force,
     )  # fmt: skip
 
@@ -135,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--cfg", type=float, default=5.0)
-    parser.add_argument("--size", type=_size)
+    parser.add_argument("--size")
     parser.add_argument("--scheduler", default="Euler")
     parser.add_argument("--hires", action="store_true")
     parser.add_argument("--hires-scale", type=float)
@@ -144,13 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hires-upscaler")
     parser.add_argument("--force", action="store_true")
     return parser
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, cross, height = text.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, e.g. 1024x768")
-    return int(width), int(height)
 
 
 if __name__ == "__main__":

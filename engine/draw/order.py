@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from engine.draw import samplers
-from engine.errors import LorasmithError
+from engine.errors import LorasmithError, shown
 
 SAMPLERS = {key: sampler.name for key, sampler in samplers.SAMPLERS.items()}
 """The samplers' keys, and the names people know them by."""
@@ -42,6 +42,14 @@ def check_limits(size: tuple[int, int] | None = None, steps: int = 1) -> None:
             f"The size {size[0]}x{size[1]} is too large: take sides of at most {LARGEST_SIDE:,}, and enlarge with "
             "`draw --hires`."
         )
+
+
+def size_of(text: str, where: str) -> tuple[int, int]:
+    """`832x1216`, or `768` for a square, as (width, height); `where` begins the sentence of the LorasmithError."""
+    found = re.fullmatch(r"(\d{1,5})(?:\s*[x×*]\s*(\d{1,5}))?", text.strip().lower(), re.ASCII)
+    if found is None:
+        raise LorasmithError(f"{where}: {shown(text)!r} is no size: write it as 832x1216.")
+    return int(found[1]), int(found[2] or found[1])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
-from engine.draw.order import MOST_STEPS
+from engine.draw.order import MOST_STEPS, size_of
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.errors import LorasmithError, shown
 
@@ -218,14 +218,6 @@ def _orders(pieces: Sequence[str], where: str) -> list[Value]:
 
 def _sizes(pieces: Sequence[str], where: str) -> list[Value]:
     return [size_of(piece, where) for piece in pieces]
-
-
-def size_of(text: str, where: str) -> tuple[int, int]:
-    """`832x1216`, or `768` for a square, as (width, height)."""
-    found = re.fullmatch(r"(\d{1,5})(?:\s*[x×*]\s*(\d{1,5}))?", text.strip().lower(), re.ASCII)
-    if found is None:
-        raise LorasmithError(f"{where}: {shown(text)!r} is no size: write it as 832x1216.")
-    return int(found[1]), int(found[2] or found[1])
 
 
 _EXAMPLES: dict[AxisKind, str] = {

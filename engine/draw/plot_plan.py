@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine.base.configs import sdxl_configs
 from engine.base.recognise import vae_scale
-from engine.draw.order import Order, check_limits
-from engine.draw.plot_axes import Axis, parse_axis, seed_of, size_of
+from engine.draw.order import Order, check_limits, size_of
+from engine.draw.plot_axes import Axis, parse_axis, seed_of
 from engine.draw.plot_settings import PLACES, Plot, checked
 from engine.draw.plot_sources import BASE, Checkpoint, Sources, chosen, sources
 from engine.draw.samplers import sampler_key

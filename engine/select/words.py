@@ -118,7 +118,7 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
             f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
             f"({telling.figures(best)}), but not by more than chance, and of equals the earlier is taken.{votes}"
         )
-    elif decision.sureness == "clear" and (near := _all_but_equal(decision)):
+    elif decision.sureness == "clear" and (near := _within_a_point(decision)):
         text = (
             f"{telling.name(choice, True)} is the best balance ({figures}), though {telling.several(near)} "
             f"{'comes' if len(near) == 1 else 'come'} within a point of it.{votes}"
@@ -130,7 +130,7 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     return Sentence(text, pictures)
 
 
-def _all_but_equal(decision: Decision) -> list[Point]:
+def _within_a_point(decision: Decision) -> list[Point]:
     """Points that chance does not put level with the choice, and a person's eye might."""
     least = decision.judged.of(decision.choice) - decision.rules.within
     sound = (point for point in decision.judged.points if point not in decision.ruled_out)

@@ -193,7 +193,8 @@ def test_other_options_change_the_job_and_prompts_with_a_mistake_are_refused(no_
     ("option", "said"),
     [
         (("--steps", "99999999"), "out of range, 1 to 1,000"), (("--cfg", "nan"), "guidance of nan cannot be followed"),
-        (("--cfg", "inf"), "guidance of inf"), (("--cfg=-3",), "guidance of -3"), (("--cfg", "0"), "Without guidance"),
+        (("--cfg", "inf"), "guidance of inf"), (("--cfg=-3",), "guidance of -3"),
+        (("--cfg", "0"), "guidance of 0 cannot"),
     ],
 )  # fmt: skip
 def test_figures_that_nothing_is_drawn_with_are_refused_before_the_job_keeps_them(no_engine, capsys, option, said):

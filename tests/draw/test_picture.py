@@ -185,6 +185,12 @@ def test_a_stray_byte_in_a_prompt_is_said(request_):
         draw_picture(replace(request_, prompt=os.fsdecode(b"fox \xff")))
 
 
+def test_a_size_that_is_none_is_told_before_anything_is_loaded(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["draw", "x", "--to", "x.png", "--base", "nowhere", "--size", "64by48"])
+    assert command.main() == 1
+    assert capsys.readouterr().err == "--size: '64by48' is no size: write it as 832x1216.\n"
+
+
 def test_a_full_disk_is_one_sentence(request_, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -162,9 +162,7 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
         changes["depth"] = "quick" if asked.quick else "thorough"
     if asked.prompts:
         changes["prompts"] = asked.prompts
-    if asked.cfg == 0:
-        raise PlanError("Without guidance a prompt is hardly followed: --cfg takes more than 0, up to 100; 6 is usual.")
-    check_drawing(asked.steps or 0, asked.cfg or 0.0)
+    check_drawing(asked.steps, asked.cfg)
     for key in ("steps", "cfg"):
         if getattr(asked, key) is not None:
             changes[key] = getattr(asked, key)

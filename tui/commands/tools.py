@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.errors import LorasmithError
 from engine.runs.launch import engine_environment
-from tui.arguments import Parser, json_argument, positive, sized
+from tui.arguments import Parser, json_argument, positive
 
 _WANTED = {signal.SIGINT, signal.SIGPIPE}  # Ctrl-C, and a reader that has heard enough
 
@@ -33,7 +33,7 @@ def draw_arguments(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="one seed, one picture; -1 takes any (0)")
     parser.add_argument("--steps", type=positive, metavar="N", help="sampling steps")
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly the prompt is followed")
-    parser.add_argument("--size", type=sized, metavar="WxH", help="in pixels, e.g. 1024x1024")
+    parser.add_argument("--size", metavar="WxH", help="in pixels, e.g. 1024x1024")
     parser.add_argument("--scheduler", metavar="NAME", help="such as 'Euler a' or 'DPM++ 2M Karras' (Euler)")
     parser.add_argument("--hires", action="store_true",
                         help="a second pass, larger and partly drawn anew; implied by what follows")  # fmt: skip
