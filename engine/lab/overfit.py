@@ -34,7 +34,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -63,6 +63,7 @@ _RATE = 5e-3
 _SIDE = 200  # pixels of a picture; painted from sprites, more holds nothing more
 _SCENES = len(BY_DAY)  # the judge's, for each of the four kinds: every ground, not a sample of them
 _DRAWS = 2000
+_HALVINGS = 10
 
 
 Yardstick = Literal["judge", "drawing", "both"]
@@ -114,6 +115,14 @@ class Reality:
         """The epochs (from 1) that are truly best."""
         balances = self.balances()
         return tuple(int(at) + 1 for at in np.flatnonzero(balances >= balances.max() - self.error()))
+
+    def of(self, scenes: np.ndarray) -> Reality:
+        """The same by some of the scenes only."""
+
+        def kept(told: Told) -> Told:
+            return Told(**{field.name: tuple(np.take(getattr(told, field.name), scenes)) for field in fields(Told)})
+
+        return replace(self, base=kept(self.base), epochs=tuple(map(kept, self.epochs)))
 
     @property
     def overfit(self) -> bool:
@@ -250,6 +259,25 @@ def crossed(outcomes: Sequence[Outcome], chosen_by: Yardstick, by: Yardstick) ->
     )
 
 
+def halved(outcomes: Sequence[Outcome], by: Yardstick) -> str:
+    """How often a yardstick hits itself: its best epoch by half of the scenes, judged by the other half.
+
+    The choice is judged by the same halves. Where a yardstick does not agree with itself, nothing can agree with it.
+    """
+    rng, own, chosen = np.random.default_rng(0), [], []
+    for outcome in outcomes:
+        real = outcome.real[by]
+        for _ in range(_HALVINGS):
+            one, other = (real.of(half) for half in np.array_split(rng.permutation(len(real.base.ground)), 2))
+            for chooses, judges in ((one, other), (other, one)):
+                own.append(judges.hit(int(chooses.balances().argmax()) + 1))
+                chosen.append(outcome.chosen is not None and judges.hit(outcome.chosen))
+    return (
+        f"By half of the scenes: what {_NAMES[by]} calls best from the other half hits in {np.mean(own):.0%}, "
+        f"the choice in {np.mean(chosen):.0%}."
+    )
+
+
 def main() -> None:
     """Runs what is not there yet; prints the table and what it comes to."""
     parser = argparse.ArgumentParser(prog="python -m engine.lab.overfit")
@@ -271,6 +299,7 @@ def main() -> None:
         print(outcomes[-1].row, flush=True)
     print("", *(summed(outcomes, by) for by in get_args(Yardstick)), "", sep="\n")
     print(crossed(outcomes, "drawing", "judge"), crossed(outcomes, "judge", "drawing"), sep="\n")
+    print(halved(outcomes, "judge"))
 
 
 if __name__ == "__main__":

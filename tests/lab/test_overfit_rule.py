@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.lab.overfit import Outcome, Reality, crossed, summed
+from engine.lab.overfit import Outcome, Reality, crossed, halved, summed
 from engine.lab.trials import Trial
 from engine.lab.truth import Told
 
@@ -60,6 +60,18 @@ def test_what_one_yardstick_would_reach_by_another():
     # The drawing's best is epoch 4, two from the judge's 2: .3 is a sixth of the way, balance 2/6 * .75 / (1/6 + .75).
     assert "Had the true drawing chosen: 0 of 1 hit by the judge, 58.4 points" in crossed(outcomes, "drawing", "judge")
     assert "Had the judge chosen: 0 of 1 hit by the true drawing, 25.7" in crossed(outcomes, "judge", "drawing")
+
+
+def test_how_far_a_yardstick_agrees_with_itself():
+    # By the first scene epoch 1 is best, by the second epoch 4: what one calls best the other calls worst.
+    first, none = (told(0.2, (1.0, 1.0)), told(0.2, (1.0, 1.0)))
+    epochs = (replace(first, fidelity=(0.8, 0.2)), none, none, replace(first, fidelity=(0.2, 0.8)))
+    split = Reality(TRUE, BASE, epochs)
+    said = halved([Outcome(Trial("fox", 1), {"judge": split}, 2)], "judge")
+    assert "the judge calls best from the other half hits in 0%, the choice in 50%" in said
+    agreed = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), BASE, BASE))
+    said = halved([Outcome(Trial("fox", 1), {"judge": agreed}, 4)], "judge")
+    assert "hits in 100%, the choice in 0%" in said
 
 
 def test_the_table_counts_hits_and_what_is_given_up():
