@@ -16,6 +16,9 @@ SAMPLERS = {key: sampler.name for key, sampler in samplers.SAMPLERS.items()}
 MOST_STEPS = 1000
 """The timesteps of the noise schedule: more steps would only repeat them."""
 
+MOST_WEIGHT = 100
+"""How strongly a LoRA may be worn, either way: nothing is drawn well with more than a few."""
+
 LARGEST_SIDE = 4096
 """Pixels: four times SDXL's own side. Far beyond, the system ends the process for want of memory, without a word."""
 

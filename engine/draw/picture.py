@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from engine.draw.artist import (
 )
 from engine.draw.hires import checked_fix, hires_order, hires_orders
 from engine.draw.loras import LoraSlot, Worn
-from engine.draw.order import HiresFix, Order, check_limits, lora_tag, parameters
+from engine.draw.order import MOST_WEIGHT, HiresFix, Order, check_limits, lora_tag, parameters
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.draw.sampling import save_png
 from engine.draw.upscale import LATENT, upscaler_title
@@ -182,8 +181,8 @@ def _check_numbers(request: PictureRequest) -> None:
     if not -1 <= request.seed <= _LARGEST_SEED:
         raise LorasmithError(f"{request.seed} is no seed: --seed takes 0 to {_LARGEST_SEED}, or -1 for any.")
     for path, weight in request.loras:
-        if not math.isfinite(weight):
-            raise LorasmithError(f"{shown(path.name)} has the weight {weight}: write a number such as 0.8.")
+        if not -MOST_WEIGHT <= weight <= MOST_WEIGHT:  # also refuses NaN
+            raise LorasmithError(f"{shown(path.name)} has the weight {weight:g}: write a number such as 0.8.")
 
 
 def _first_pass(to: Path) -> Path:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import permutations
 from typing import Literal
 
-from engine.draw.order import MOST_STEPS, size_of
+from engine.draw.order import MOST_STEPS, MOST_WEIGHT, size_of
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.errors import LorasmithError, shown
 
@@ -45,7 +45,8 @@ _RANGE = re.compile(
     rf"({_NUMBER})\s*-\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d+)\s*\])?", re.ASCII
 )  # fmt: skip
 _LIMITS: dict[AxisKind, tuple[float, float]] = {
-    "weight": (-100, 100), "cfg": (0, 100), "steps": (1, MOST_STEPS), "seed": (-1, _SEEDS - 1), "epoch": (0, 10**8),
+    "weight": (-MOST_WEIGHT, MOST_WEIGHT), "cfg": (0, 100), "steps": (1, MOST_STEPS), "seed": (-1, _SEEDS - 1),
+    "epoch": (0, 10**8),
 }  # fmt: skip
 
 

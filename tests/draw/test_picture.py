@@ -116,6 +116,7 @@ def test_what_is_wrong_with_a_request_is_one_sentence_before_anything_is_loaded(
         "No file can be written in /proc": {"to": Path("/proc/x.png")},
         "no LoRA at .*gone.safetensors": {"loras": ((tmp_path / "gone.safetensors", 1.0),)},
         "x has the weight nan": {"loras": ((tmp_path / "x", float("nan")),)},
+        "x has the weight 101": {"loras": ((tmp_path / "x", 101.0),)},
     }
     for sentence, change in wrong.items():
         with pytest.raises(LorasmithError, match=sentence):

@@ -55,7 +55,8 @@ def compare_arguments(parser: Parser) -> None:
                         help="who looks at the pictures: dinov2, siglip2, a hub name or a folder; looks=dinov2 for one "
                         "measure; repeatable, remembered; default goes back to the best that are here")  # fmt: skip
     parser.add_argument("--fetch", action="store_true", help="first fetch the encoders that see best")
-    parser.add_argument("--lean", type=_lean, metavar="X", help="below 1 towards fidelity, above 1 flexibility (1)")
+    parser.add_argument("--lean", type=_lean, metavar="X",
+                        help="below 1 towards fidelity, above 1 flexibility (1); remembered")  # fmt: skip
     votes = parser.add_mutually_exclusive_group()
     votes.add_argument("--votes", type=given, metavar="TEXT", help="blind votes as the page gives them: '4>5 6=4'")
     votes.add_argument("--unvote", action="store_true", help="take the last of your votes back")

@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from engine.draw.order import MOST_WEIGHT
 from engine.errors import LorasmithError, shown
 from engine.lora.inspect import PART_NAMES, LoraReport, PartReport, inspect_lora
 from engine.runs.launch import engine_environment
@@ -200,7 +201,7 @@ def _weighted(text: str) -> tuple[Path, float]:
             weight = float(number)
         except ValueError:
             weight = float("nan")
-        if not -100 <= weight <= 100:
+        if not -MOST_WEIGHT <= weight <= MOST_WEIGHT:
             raise argparse.ArgumentTypeError(f"'{number}' behind the colon of '{text}' is no weight, such as 0.6")
         return Path(name), weight
     return Path(text), 1.0
