@@ -262,7 +262,7 @@ def crossed(outcomes: Sequence[Outcome], chosen_by: Yardstick, by: Yardstick) ->
 def halved(outcomes: Sequence[Outcome], by: Yardstick) -> str:
     """How often a yardstick hits itself: its best epoch by half of the scenes, judged by the other half.
 
-    The choice is judged by the same halves. A choice is hardly to agree more with a yardstick than that does with itself.
+    The choice is judged by the same halves: it can hardly agree with a yardstick more than that does with itself.
     """
     rng, own, chosen = np.random.default_rng(0), [], []
     for outcome in outcomes:
