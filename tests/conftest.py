@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ import pytest
 # Before torch is imported anywhere, the engines that tests start included: the tests' models are so small that two
 # threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell starts what it puts in the background (`pytest &`) deaf to Ctrl-C, and every program that a test starts would
+# inherit that: those that are to end by it never would.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PATIENCE = 300.0  # seconds that a test waits for the machine before it goes on as it is
 
