@@ -312,7 +312,7 @@ def _more(work: Work) -> list[Point]:
 
 
 def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
-    """Those that get more pictures by any of these: where the first hardly tell them apart, the likeliest few of them.
+    """Those that get more pictures by any of these: where the first hardly tell them apart, the best eight of them.
 
     The last, the likest and what each look would take are always among them; of equals the earlier.
     """
@@ -323,7 +323,7 @@ def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
     near = {earliest_near(look) for look in looks}
 
     def rank(point: Point) -> tuple[bool, bool, float, Point]:
-        return point not in always, point not in near, -max(look.judged.chance_of(point) for look in looks), point
+        return point not in always, point not in near, -max(look.judged.of(point) for look in looks), point
 
     return sorted(sorted(kept, key=rank)[:MOST_SURVIVORS])
 

@@ -21,7 +21,7 @@ NOTHING = "Nothing can be compared"
 
 _LISTS = ("loras", "pictures", "readers")
 
-MOST_SURVIVORS = 6
+MOST_SURVIVORS = 8
 """Checkpoints that get more than the first pictures, unless it is thorough: time would go where little is to be won."""
 
 OTHER_WEIGHTS = (0.6, 0.8)

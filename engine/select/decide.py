@@ -33,6 +33,7 @@ class Rules:
     clear: float = 0.8  # chance of being best
     leaning: float = 0.5
     hopeless: float = 0.03  # after the first pictures, a smaller chance of being best is not drawn on
+    behind: float = 8.0  # unless it is fewer points of balance behind the best: an encoder errs, too
 
 
 RULES = Rules()
@@ -248,18 +249,24 @@ def earliest_near(decision: Decision) -> Point:
 
 
 def survivors(decision: Decision) -> tuple[Point, ...]:
-    """The points worth more pictures: a chance of being best, their neighbours, the last epoch, the likest, and the
-    earliest that the rule would take if more pictures made it an equal.
+    """The points worth more pictures: a chance of being best or not far behind it, the last epoch, the likest, those
+    beside the choice, and the earliest that the rule would take if more pictures made it an equal.
 
-    Neighbours stay because a curve that peaks between two of them is not seen with few prompts.
+    The chance counts how pictures differ, not how an encoder errs, which it does alike on all pictures of a point: by
+    chance alone the truly best epoch is given up in one training of six (presets/demo/README.md). A curve that peaks
+    between two points is not seen with few prompts, so the choice keeps its neighbours.
     """
-    points = sorted(decision.judged.points, key=_order)
-    keep = {
-        i for i, point in enumerate(points) if decision.judged.chance_of(point) >= decision.rules.hopeless
-    } | {points.index(decision.choice)}  # fmt: skip
-    near = {j for i in keep for j in (i - 1, i + 1) if 0 <= j < len(points)}
+    points, judged = sorted(decision.judged.points, key=_order), decision.judged
+    enough = judged.of(decision.best) - decision.rules.behind
+    hopeful = {
+        i for i, point in enumerate(points)
+        if judged.chance_of(point) >= decision.rules.hopeless
+        or (judged.of(point) >= enough and point not in decision.ruled_out)
+    }  # fmt: skip
+    choice = points.index(decision.choice)
+    beside = {i for i in (choice - 1, choice, choice + 1) if 0 <= i < len(points)}
     shown = {points.index(one) for one in (decision.last, decision.likest, earliest_near(decision))}
-    kept = (points[i] for i in sorted(keep | near | shown))
+    kept = (points[i] for i in sorted(hopeful | beside | shown))
     return tuple(point for point in kept if "broken" not in decision.ruled_out.get(point, ()))
 
 

@@ -233,7 +233,7 @@ def test_no_picture_is_measured_twice_unless_it_or_its_reader_changed(tmp_path, 
     assert len(fourth.read_cells) == 2
 
 
-def test_where_nothing_is_told_apart_six_checkpoints_get_more_pictures_the_last_among_them():
+def test_where_nothing_is_told_apart_eight_checkpoints_get_more_pictures_the_last_among_them():
     from engine.compare.job import _kept
     from engine.compare.settings import MOST_SURVIVORS, CompareJob
     from engine.select.decide import decide

@@ -138,11 +138,25 @@ def test_what_cannot_be_told_is_not_decided():
     assert isinstance(decide(evaluate(replace(bare, likeness=None), "person")), Undecided)
 
 
-def test_staging_keeps_the_hopeful_their_neighbours_the_last_and_the_likest():
+def test_staging_keeps_the_hopeful_the_choices_neighbours_the_last_and_the_likest():
     decision = decide(evaluate(grid_of(CURVE, noise=0.1), "person"))
     kept = [point.checkpoint for point in survivors(decision)]
     assert kept == [3, 4, 5, 8]
     assert finalists(decision)[0] == decision.choice and finalists(decision)[-1] == decision.last
+
+
+def test_staging_keeps_what_is_not_far_behind_though_no_chance_is_left_of_it():
+    """The chance knows how pictures differ, not how the encoder errs."""
+    points = tuple(Point(epoch) for epoch in range(1, 9))
+    value = np.array([0.0, 80, 84, 85, 90, 87, 83, 70, 60])
+    noise = np.random.default_rng(0).normal(0, 0.1, (400, 9))
+    axis = Axis(value, value + noise)
+    within = points[1:6]  # 82 and more, of a best of 90
+    decision = choose((BASE, *points), axis, axis, points, points)
+    assert decision.judged.chance_of(Point(6)) == 0
+    assert survivors(decision) == (*within, decision.last)
+    copies = choose((BASE, *points), axis, axis, points, [p for p in points if p != Point(6)], {Point(6): ("copying",)})
+    assert survivors(copies) == (*points[1:5], decision.last)
 
 
 def test_weights_share_one_front_and_the_best_one_is_recommended():
@@ -279,7 +293,8 @@ def test_a_draws_ties_are_shared():
 
 
 def test_the_rules_are_the_designs():
-    assert (RULES.undertrained, RULES.copies, RULES.bleed, RULES.within, RULES.hopeless) == (25, 0.05, 40, 1, 0.03)
+    assert (RULES.undertrained, RULES.copies, RULES.bleed, RULES.within) == (25, 0.05, 40, 1)
+    assert (RULES.hopeless, RULES.behind) == (0.03, 8)
 
 
 def _simulated(rng, prompts, seeds, paired=True, equal=False):
