@@ -9,15 +9,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.base.find import lorasmith_home
 from engine.draw.order import HiresFix, size_of
+from engine.draw.request import PictureRequest, check_request
 from engine.environment import prepare_environment
 from engine.errors import LorasmithError, shown
-
-if TYPE_CHECKING:
-    from engine.draw.picture import PictureRequest
 
 _CLEARED = "\r\x1b[K"  # the terminal's line, empty and from its beginning
 
@@ -35,10 +32,10 @@ def _draw() -> int:
     asked = _parser().parse_args()
     prepare_environment()
     try:
-        size = size_of(asked.size, "--size") if asked.size else None  # a slip is told before torch is loaded
+        request = _request(asked)
+        check_request(request)  # a slip is told before torch is loaded
         from engine.draw.picture import draw_picture
 
-        request = _request(asked, size)
         paths = draw_picture(request, said=_say, between_steps=_counting(request))
     except LorasmithError as error:
         print(f"{_cleared()}{shown(error)}", file=sys.stderr)
@@ -76,9 +73,7 @@ def lora_and_weight(said: str) -> tuple[Path, float]:
         return Path(said).expanduser(), 1.0
 
 
-def _request(asked: argparse.Namespace, size: tuple[int, int] | None) -> PictureRequest:
-    from engine.draw.picture import PictureRequest
-
+def _request(asked: argparse.Namespace) -> PictureRequest:
     stated = {
         "scale": asked.hires_scale, "denoise": asked.hires_denoise, "steps": asked.hires_steps,
         "upscaler": asked.hires_upscaler,
@@ -87,8 +82,9 @@ def _request(asked: argparse.Namespace, size: tuple[int, int] | None) -> Picture
     hires = replace(HiresFix(), **stated) if asked.hires or stated else None
     return PictureRequest(
         prompt=asked.prompt, to=asked.to, base=asked.base, loras=tuple(map(lora_and_weight, asked.lora)),
-        negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg, size=size,
-        sampler=asked.scheduler, hires=hires, force=asked.force,
+        negative=asked.negative, seed=asked.seed, steps=asked.steps, cfg=asked.cfg,
+        size=size_of(asked.size, "--size") if asked.size else None, sampler=asked.scheduler, hires=hires,
+        force=asked.force,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +24,13 @@ from engine.draw.artist import (
 )
 from engine.draw.hires import checked_fix, hires_order, hires_orders
 from engine.draw.loras import LoraSlot, Worn
-from engine.draw.order import MOST_WEIGHT, HiresFix, Order, check_limits, lora_tag, parameters
+from engine.draw.order import HiresFix, Order, lora_tag, parameters
+from engine.draw.request import PictureRequest, check_request, first_pass
 from engine.draw.samplers import SAMPLERS, sampler_key
 from engine.draw.sampling import save_png
 from engine.draw.upscale import LATENT, upscaler_title
 from engine.errors import BaseModelError, LorasmithError, shown
-from engine.files import check_free, check_writable
 from engine.lora.file import LoraFile, load_lora
-
-_LARGEST_SEED = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class PictureRequest:
-    """What is to be drawn. `size` None is the base's native square; `loras` are files with their weights.
-
-    A seed of -1 is any; `sampler` is a name as people write it; `hires` None is one pass. What is there already is
-    overwritten only with `force`.
-    """
-
-    prompt: str
-    to: Path
-    base: str = "demo"
-    loras: tuple[tuple[Path, float], ...] = ()
-    negative: str = ""
-    seed: int = 0
-    steps: int = 25
-    cfg: float = 5.0
-    size: tuple[int, int] | None = None
-    sampler: str = "euler"
-    hires: HiresFix | None = None
-    force: bool = False
 
 
 def draw_picture(
@@ -69,10 +45,9 @@ def draw_picture(
     know. What is wrong with the request is found before any weights are loaded. Raises LorasmithError for that, for a
     LoRA of which nothing fits and for a picture that comes out black, and passes on what opening the base raises.
     """
+    check_request(request)
     sampler = sampler_key(request.sampler)
-    _check_numbers(request)
     fix = checked_fix(request.hires, request.steps) if request.hires else None
-    _check_place(request)
     files = [(load_lora(path), weight) for path, weight in request.loras]
     for file, _ in files:
         if file.halves:
@@ -93,7 +68,7 @@ def draw_picture(
         return (request.to,)
     height, width = final.shape[:2]
     said(f"The high-res pass made {fix.steps} steps from {order.size[0]}x{order.size[1]} to {width}x{height}.")
-    kept = _first_pass(request.to)
+    kept = first_pass(request.to)
     save_png(first, kept, parameters(order, **names))
     titled = replace(fix, upscaler=upscaler_title(fix))
     save_png(final, request.to, parameters(order, **names, hires=titled))
@@ -170,32 +145,3 @@ def _blaming(files: list[tuple[LoraFile, float]]) -> Iterator[None]:
         raise LorasmithError(
             f"The picture is not finite with {', '.join(worn)}: lower the weight, or use an earlier checkpoint."
         ) from error
-
-
-def _check_numbers(request: PictureRequest) -> None:
-    if request.steps < 1:
-        raise LorasmithError(f"{request.steps} steps cannot be made: --steps takes a whole number from 1 up.")
-    check_limits(request.size, request.steps)
-    if not 0 <= request.cfg <= 100:  # also refuses NaN
-        raise LorasmithError(f"A guidance of {request.cfg:g} cannot be followed: --cfg takes 0 to 100; 5 is usual.")
-    if not -1 <= request.seed <= _LARGEST_SEED:
-        raise LorasmithError(f"{request.seed} is no seed: --seed takes 0 to {_LARGEST_SEED}, or -1 for any.")
-    for path, weight in request.loras:
-        if not -MOST_WEIGHT <= weight <= MOST_WEIGHT:  # also refuses NaN
-            raise LorasmithError(f"{shown(path.name)} has the weight {weight:g}: write a number such as 0.8.")
-
-
-def _first_pass(to: Path) -> Path:
-    """Where the first of two passes is kept."""
-    return to.with_name(f"{to.stem}-first-pass.png")
-
-
-def _check_place(request: PictureRequest) -> None:
-    to = request.to
-    if to.suffix.lower() != ".png":
-        raise LorasmithError(f"{shown(to)} does not end in .png, which is what is written: add that ending.")
-    if not to.parent.is_dir():
-        raise LorasmithError(f"There is no folder {shown(to.parent)}: make it first, or choose another.")
-    for path in (to, _first_pass(to)) if request.hires else (to,):
-        check_free(path, force=request.force)
-    check_writable(to.parent)

@@ -13,7 +13,8 @@ from engine.base.load import open_base
 from engine.draw import artist
 from engine.draw.artist import draw_orders, encode_orders
 from engine.draw.order import Order, drawing_key, parameters
-from engine.draw.picture import PictureRequest, draw_picture
+from engine.draw.picture import draw_picture
+from engine.draw.request import PictureRequest
 from engine.draw.store import DrawingStore, model_id
 from engine.errors import LorasmithError
 

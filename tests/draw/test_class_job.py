@@ -17,7 +17,8 @@ from engine.draw.class_job import run as draw_class_pictures
 from engine.draw.class_plan import class_seed
 from engine.draw.class_settings import ClassJob, job_text, same_run
 from engine.draw.order import Order
-from engine.draw.picture import PictureRequest, draw_picture
+from engine.draw.picture import draw_picture
+from engine.draw.request import PictureRequest
 from engine.plan import BaseChoice
 from engine.runs.control import request
 from engine.runs.folder import create_run

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from engine.draw import __main__ as command
 from engine.draw import artist, picture
 from engine.draw.__main__ import lora_and_weight
 from engine.draw.order import HiresFix
-from engine.draw.picture import PictureRequest, draw_picture, evaluations
+from engine.draw.picture import draw_picture, evaluations
+from engine.draw.request import PictureRequest
 from engine.errors import LorasmithError
 from engine.plan import Network
 
@@ -169,6 +172,21 @@ def test_nothing_that_is_there_is_overwritten_unless_that_is_said(request_):
     with pytest.raises(LorasmithError, match=r"apple\.png exists: choose another name, or add --force"):
         draw_picture(careful)
     draw_picture(request_)
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [([], "apple.png exists: choose another name"), (["--force", "--scheduler", "Eul"], "Eul"),
+     (["--force", "--steps", "0"], "0 steps cannot be made"), (["--force", "--lora", "x:200"], "x has the weight 200")],
+)  # fmt: skip
+def test_a_slip_is_told_before_torch_is_loaded(tmp_path, more, sentence):
+    there = tmp_path / "apple.png"
+    there.write_text("mine")
+    code = "import sys; sys.modules['torch'] = None; from engine.draw.__main__ import main; sys.exit(main())"
+    command = [sys.executable, "-P", "-c", code, "a red apple", "--to", str(there), *more]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 1 and sentence in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert there.read_text() == "mine"
 
 
 def test_ctrl_c_is_one_sentence_and_leaves_no_picture(request_, monkeypatch, capsys):

@@ -15,8 +15,8 @@ HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "bitsandbyt
 # The terminal uses these of engine/; all else is for the engine process.
 LIGHT = ("plan*", "presets", "estimate", "sizes", "kohya_*", "doctor", "demo", "errors", "files", "environment",
          "__main__", "runs/*", "dataset/*", "vision/models", "draw/class_advice", "draw/class_settings", "draw/order",
-         "caption/edit", "caption/front", "caption/journal", "caption/kinds", "caption/plan", "caption/search",
-         "caption/store", "caption/tokens", "lora/keys", "lora/inspect", "lora/names", "lora/metadata",
+         "draw/request", "caption/edit", "caption/front", "caption/journal", "caption/kinds", "caption/plan",
+         "caption/search", "caption/store", "caption/tokens", "lora/keys", "lora/inspect", "lora/names", "lora/metadata",
          "lora/readers")  # fmt: skip
 
 
