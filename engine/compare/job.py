@@ -212,14 +212,14 @@ def prepared(job: Job, asked: CompareJob) -> Work:
         losses = _losses(source.run)
     job.stage("weighing the checkpoints")
     rows, notes = weighed_rows(source.entries, losses)
-    rows = fitted_rows(rows, base)
+    rows, left_out = fitted_rows(rows, base)
     board.report = Report(
         name=job.folder.name, run=None if source.run is None else str(source.run), kind=source.kind,
         trigger=source.trigger, class_word=source.class_word,
         base=BaseFacts(base.name, base.hash, _licence(source)), settings=grid.settings, checkpoints=rows,
         prompts=grid.rows, photographs=place_photographs(source.photographs, folder), stage=FIRST,
     )  # fmt: skip
-    for note in (*source.notes, *notes):
+    for note in (*source.notes, *notes, *left_out):
         board.note(note)
     for row in rows:
         if row.problem:

@@ -42,23 +42,27 @@ def weighed_rows(
     return rows, tuple(note[0].upper() + note[1:] for note in notes)
 
 
-def fitted_rows(rows: Sequence[CheckpointRow], base: Base) -> tuple[CheckpointRow, ...]:
-    """The rows, with a problem for each LoRA that does not fit the base: said before a picture is drawn in vain."""
+def fitted_rows(rows: Sequence[CheckpointRow], base: Base) -> tuple[tuple[CheckpointRow, ...], tuple[str, ...]]:
+    """The rows, with a problem for each LoRA that does not fit the base: said before a picture is drawn in vain. And in
+    sentences, what of a LoRA is left out.
+    """
     from engine.draw.loras import LoraSlot
     from engine.lora.file import load_lora
 
-    slot = LoraSlot(*base.without_weights())
+    slot, notes = LoraSlot(*base.without_weights()), []
 
     def fitted(row: CheckpointRow) -> CheckpointRow:
         if row.problem is not None:
             return row
         try:
-            slot.check(load_lora(Path(row.file)))
+            slot.check(file := load_lora(Path(row.file)))
         except LorasmithError as error:
             return replace(row, problem=str(error), twin_of=None)
+        if file.left_out:
+            notes.append(file.left_out)
         return row
 
-    return tuple(map(fitted, rows))
+    return tuple(map(fitted, rows)), tuple(notes)
 
 
 def _moved(files: Mapping[int, Path], problems: dict[int, str]) -> dict[int, Movement]:

@@ -50,9 +50,8 @@ def draw_picture(
     fix = checked_fix(request.hires, request.steps) if request.hires else None
     files = [(load_lora(path), weight) for path, weight in request.loras]
     for file, _ in files:
-        if file.halves:
-            said(f"{shown(file.halves[0])} of {shown(file.path.name)} has only one of its two factors and is left out"
-                 f"{f', and so are {len(file.halves) - 1} more' if file.halves[1:] else ''}.")  # fmt: skip
+        if file.left_out:
+            said(file.left_out)
     base = open_base(request.base)
     seed = secrets.randbelow(2**32) if request.seed == -1 else request.seed
     order = Order(

@@ -258,7 +258,10 @@ class _Painter:
             raise LorasmithError(
                 f"{shown(checkpoint.file.name)} is another file than when this plot was begun: begin a new plot."
             )
-        return load_lora(checkpoint.file)
+        file = load_lora(checkpoint.file)
+        if file.left_out:
+            self.job.warn(file.left_out)
+        return file
 
     def _tell_unmatched(self, name: str, worn: Sequence[Worn]) -> None:
         for one in worn:

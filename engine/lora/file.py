@@ -68,6 +68,15 @@ class LoraFile:
         """The ranks in use, largest first."""
         return tuple(sorted({factors.rank for factors in self.modules.values()}, reverse=True))
 
+    @property
+    def left_out(self) -> str:
+        """What a person is told of modules that have one of their two factors; empty where there is none."""
+        if not self.halves:
+            return ""
+        more = f", and so are {len(self.halves) - 1} more" if self.halves[1:] else ""
+        module = f"{shown(self.halves[0])} of {shown(self.path.name)}"
+        return f"{module} has only one of its two factors and is left out{more}."
+
     @cached_property
     def dora(self) -> bool:
         return any(factors.magnitude is not None for factors in self.modules.values())

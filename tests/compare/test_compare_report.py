@@ -11,11 +11,12 @@ import comparison
 import numpy as np
 import pytest
 from planted_grids import CURVE, Knobs, grid_of
+from planted_loras import planted_lora
 
 from engine.compare.again import decide_again, unvote, vote, vote_all, votes_of
 from engine.compare.judging import LEANS, judged, parsed_point
 from engine.compare.measuring import Measuring
-from engine.compare.report import Report, read_report, report_of, report_path, report_text, write_report
+from engine.compare.report import CheckpointRow, Report, read_report, report_of, report_path, report_text, write_report
 from engine.compare.rows import joined, of_prompts, picked, without
 from engine.errors import LorasmithError
 from engine.runs.launch import engine_environment
@@ -231,6 +232,26 @@ def test_no_picture_is_measured_twice_unless_it_or_its_reader_changed(tmp_path, 
     fourth = CountingReader(measured)
     Measuring(tmp_path, "measured.npz", "other prompts", lambda: fourth).look(wanted[:2], keys[:2])
     assert len(fourth.read_cells) == 2
+
+
+def test_what_of_a_lora_is_left_out_is_said_and_one_that_does_not_fit_is_not_drawn(tiny_base, tmp_path):
+    import safetensors.torch
+    import torch
+
+    from engine.base.load import open_base
+    from engine.compare.presignal import fitted_rows
+    from engine.plan import Network
+
+    base = open_base(tiny_base)
+    whole = planted_lora(base, tmp_path / "whole.safetensors", Network(rank=2))
+    half, foreign = {"lora_unet_half.lora_down.weight": torch.ones(2, 8)}, tmp_path / "foreign.safetensors"
+    partly = tmp_path / "partly.safetensors"
+    safetensors.torch.save_file(safetensors.torch.load_file(whole) | half, partly)
+    safetensors.torch.save_file(half | {"lora_unet_half.lora_up.weight": torch.ones(8, 2)}, foreign)
+    paths = (whole, partly, foreign)
+    rows, notes = fitted_rows([CheckpointRow(at, path.name, str(path)) for at, path in enumerate(paths, 1)], base)
+    assert notes == ("lora_unet_half of partly.safetensors has only one of its two factors and is left out.",)
+    assert [row.problem is None for row in rows] == [True, True, False]
 
 
 def test_where_nothing_is_told_apart_eight_checkpoints_get_more_pictures_the_last_among_them():

@@ -264,7 +264,8 @@ def test_checkpoints_that_cannot_be_used_stay_blank_and_are_named(loras, tiny_ba
     loaded = safetensors.torch.load_file(folder / "fox-000001.safetensors")
     broken = {key: torch.full_like(tensor, float("nan")) for key, tensor in loaded.items()}
     safetensors.torch.save_file(broken, folder / "fox-000004.safetensors")
-    partly = loaded | foreign
+    half = {"lora_unet_half.lora_down.weight": torch.ones(2, 8)}
+    partly = loaded | foreign | half
     safetensors.torch.save_file(partly, folder / "fox-000005.safetensors")
     axes = {"x": "epoch", "y": "seed: 1, 2"}
     plot = settled(PlotRequest("a fox", tmp_path / "grid.png", axes, [str(folder)], str(tiny_base), steps=2, size="64"))
@@ -274,10 +275,11 @@ def test_checkpoints_that_cannot_be_used_stay_blank_and_are_named(loras, tiny_ba
     blank = {cell["called"] for cell in result if cell["failed"]}
     assert blank == {f"epoch {epoch}, seed {seed}" for epoch in (2, 3, 4) for seed in (1, 2)}
     said = [str(event.get("text")) for event in events(run, "warning")]
-    assert len(said) == 4 and all("\n" not in sentence for sentence in said)
+    assert len(said) == 5 and all("\n" not in sentence for sentence in said)
     assert said[0].startswith("epoch 2: blank in the grid.") and "not a whole safetensors file" in said[0]
     assert "none of its 1 modules" in said[1] and "not finite" in said[2]
-    assert said[3].startswith("epoch 5: ") and "modules fit this base (not, for one, lora_unet_elsewhere)" in said[3]
+    assert said[3] == "lora_unet_half of fox-000005.safetensors has only one of its two factors and is left out."
+    assert said[4].startswith("epoch 5: ") and "modules fit this base (not, for one, lora_unet_elsewhere)" in said[4]
     drawn = cells(run)
     assert same({"a": drawn["x02-y01.png"]}, {"a": drawn["x06-y01.png"]}), "what fits of epoch 5 is epoch 1"
     with Image.open(plot.to) as grid:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -297,6 +298,9 @@ def test_a_module_with_one_factor_is_counted_and_left_out(tmp_path):
     del tensors[f"{WIDE}.lora_up.weight"]
     file = load_lora(saved(tmp_path / "half.safetensors", tensors))
     assert file.halves == (WIDE,) and WIDE not in file.modules
+    assert file.left_out == f"{WIDE} of half.safetensors has only one of its two factors and is left out."
+    several = replace(file, halves=(WIDE, "another", "a third"))
+    assert several.left_out.endswith("is left out, and so are 2 more.") and not replace(file, halves=()).left_out
 
 
 def test_files_of_diffusers_and_peft_become_kohyas(tmp_path):

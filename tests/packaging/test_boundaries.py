@@ -16,8 +16,8 @@ HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate", "bitsandbyt
 LIGHT = ("plan*", "presets", "estimate", "sizes", "kohya_*", "doctor", "demo", "errors", "files", "environment",
          "__main__", "runs/*", "dataset/*", "vision/models", "draw/class_advice", "draw/class_settings", "draw/order",
          "draw/request", "caption/edit", "caption/front", "caption/journal", "caption/kinds", "caption/plan",
-         "caption/search", "caption/store", "caption/tokens", "lora/keys", "lora/inspect", "lora/names", "lora/metadata",
-         "lora/readers")  # fmt: skip
+         "caption/search", "caption/store", "caption/tokens", "lora/keys", "lora/inspect", "lora/names",
+         "lora/metadata", "lora/readers")  # fmt: skip
 
 
 def module_name(path: Path) -> str:
