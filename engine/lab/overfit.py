@@ -174,8 +174,16 @@ def _told(found: dict[str, list[float]]) -> Told:
     return Told(**{name: tuple(values) for name, values in found.items()})
 
 
-def choice(trial: Trial, run: RunFolder, folder: Path) -> int | None:
-    """The epoch that `lorasmith compare` takes, by its defaults; None where it offers none."""
+@dataclass(frozen=True)
+class Choice:
+    """What `lorasmith compare` takes: an epoch, None where it offers none; and the epochs that it looked at twice."""
+
+    epoch: int | None
+    looked_at: tuple[int, ...]
+
+
+def choice(trial: Trial, run: RunFolder, folder: Path) -> Choice:
+    """The choice by the defaults; what an earlier start did is not done again."""
     compared = RunFolder(folder / f"{trial.name}-compare")
     if not compared.job.exists():
         job = job_text(CompareJob(run=str(run.path)))
@@ -186,7 +194,10 @@ def choice(trial: Trial, run: RunFolder, folder: Path) -> int | None:
         )
         report = _report(compared)
     decision = report["decision"]
-    return int(decision["choice"][0]) if decision and decision["choice"] else None
+    return Choice(
+        int(decision["choice"][0]) if decision and decision["choice"] else None,
+        tuple(row["checkpoint"] for row in report["checkpoints"] if row["survivor"]),
+    )
 
 
 def _report(compared: RunFolder) -> dict[str, Any]:
@@ -210,7 +221,11 @@ class Outcome:
 
     trial: Trial
     real: Mapping[Yardstick, Reality]
-    chosen: int | None
+    choice: Choice
+
+    @property
+    def chosen(self) -> int | None:
+        return self.choice.epoch
 
     @property
     def row(self) -> str:
@@ -259,6 +274,21 @@ def crossed(outcomes: Sequence[Outcome], chosen_by: Yardstick, by: Yardstick) ->
     )
 
 
+def looked_at(outcomes: Sequence[Outcome], by: Yardstick) -> str:
+    """How often the truth would hit among the epochs that got more than the first pictures: no reader hits more often
+    than the first look leaves it.
+    """
+    hits = 0
+    for outcome in outcomes:
+        real, left = outcome.real[by], [epoch - 1 for epoch in outcome.choice.looked_at]
+        hits += bool(left) and real.hit(1 + left[int(real.balances()[left].argmax())])
+    mean = np.mean([len(outcome.choice.looked_at) for outcome in outcomes])
+    return (
+        f"Of ten epochs {mean:.1f} were looked at twice; had {_NAMES[by]} chosen among those: "
+        f"{hits} of {len(outcomes)} hit."
+    )
+
+
 def halved(outcomes: Sequence[Outcome], by: Yardstick) -> str:
     """How often a yardstick hits itself: its best epoch by half of the scenes, judged by the other half.
 
@@ -299,7 +329,7 @@ def main() -> None:
         print(outcomes[-1].row, flush=True)
     print("", *(summed(outcomes, by) for by in get_args(Yardstick)), "", sep="\n")
     print(crossed(outcomes, "drawing", "judge"), crossed(outcomes, "judge", "drawing"), sep="\n")
-    print(halved(outcomes, "judge"))
+    print(looked_at(outcomes, "judge"), halved(outcomes, "judge"), sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.lab.overfit import Outcome, Reality, crossed, halved, summed
+from engine.lab.overfit import Choice, Outcome, Reality, crossed, halved, looked_at, summed
 from engine.lab.trials import Trial
 from engine.lab.truth import Told
 
@@ -56,7 +56,7 @@ def test_what_one_yardstick_would_reach_by_another():
     judged = (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.3, (1.0, 1.0)), told(0.3, (1.0, 1.0)))
     drawn = tuple(replace(one, drawing=(value, value)) for one, value in zip(judged, (0.3, 0.5, 0.3, 0.8), strict=True))
     real = Reality(TRUE, BASE, drawn)
-    outcomes = [Outcome(Trial("fox", 1), {"judge": real, "drawing": replace(real, by="drawing")}, 2)]
+    outcomes = [Outcome(Trial("fox", 1), {"judge": real, "drawing": replace(real, by="drawing")}, Choice(2, ()))]
     # The drawing's best is epoch 4, two from the judge's 2: .3 is a sixth of the way, balance 2/6 * .75 / (1/6 + .75).
     assert "Had the true drawing chosen: 0 of 1 hit by the judge, 58.4 points" in crossed(outcomes, "drawing", "judge")
     assert "Had the judge chosen: 0 of 1 hit by the true drawing, 25.7" in crossed(outcomes, "judge", "drawing")
@@ -67,18 +67,27 @@ def test_how_far_a_yardstick_agrees_with_itself():
     first, none = (told(0.2, (1.0, 1.0)), told(0.2, (1.0, 1.0)))
     epochs = (replace(first, fidelity=(0.8, 0.2)), none, none, replace(first, fidelity=(0.2, 0.8)))
     split = Reality(TRUE, BASE, epochs)
-    said = halved([Outcome(Trial("fox", 1), {"judge": split}, 2)], "judge")
+    said = halved([Outcome(Trial("fox", 1), {"judge": split}, Choice(2, ()))], "judge")
     assert "the judge calls best from the other half hits in 0%, the choice in 50%" in said
     agreed = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), BASE, BASE))
-    said = halved([Outcome(Trial("fox", 1), {"judge": agreed}, 4)], "judge")
+    said = halved([Outcome(Trial("fox", 1), {"judge": agreed}, Choice(4, ()))], "judge")
     assert "hits in 100%, the choice in 0%" in said
 
 
 def test_the_table_counts_hits_and_what_is_given_up():
     real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
     reals = {"judge": real, "drawing": replace(real, by="drawing"), "both": replace(real, by="both")}
-    outcomes = [Outcome(Trial("fox", 1), reals, 2), Outcome(Trial("fox", 2), reals, 4)]
+    outcomes = [Outcome(Trial("fox", 1), reals, Choice(2, (1, 2))), Outcome(Trial("fox", 2), reals, Choice(4, (3, 4)))]
     assert outcomes[0].row == "| fox 1 | 60 86 60 0 | 2 | 2 | 2 | 2 | hit | hit | hit |"
     said = summed(outcomes, "judge")
     assert "1 of 2 hit" in said and "the last epoch taken in 1 of 2" in said
     assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said
+
+
+def test_no_choice_is_better_than_what_the_first_look_leaves():
+    real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE, BASE))
+    left = ((2, 4), (3, 5), (4, 5), ())
+    outcomes = [Outcome(Trial("fox", seed), {"judge": real}, Choice(5, kept)) for seed, kept in enumerate(left)]
+    # Epoch 2 is best: it is left, then its neighbour 3, then neither, then nothing at all.
+    assert "1.5 were looked at twice" in (said := looked_at(outcomes, "judge"))
+    assert "had the judge chosen among those: 2 of 4 hit" in said
