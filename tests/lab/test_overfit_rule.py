@@ -48,25 +48,42 @@ def test_each_yardstick_reads_its_own_fidelity_and_both_are_their_mean():
     epochs = drawn, named
     # Flexibility is 3/4: balances 2 * f * .75 / (f + .75) of f = .8, .2; .25, .95; .525, .575.
     assert Reality(true, base, epochs, "drawing").balances() == pytest.approx([1.2 / 1.55, 0.3 / 0.95])
-    assert Reality(true, base, epochs).balances() == pytest.approx([0.375, 1.425 / 1.7])
-    assert Reality(true, base, epochs, "both").balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
+    assert Reality(true, base, epochs, "judge").balances() == pytest.approx([0.375, 1.425 / 1.7])
+    assert Reality(true, base, epochs).balances() == pytest.approx([0.7875 / 1.275, 0.8625 / 1.325])
+
+
+def test_the_error_of_the_reading_is_how_far_two_readings_differ_near_the_top():
+    fidelities = ((0.8, 0.8), (0.8, 0.68), (0.8, 0.74), (0.2, 0.8))  # judge and drawing; the last is far off
+    epochs = tuple(replace(told(f, (1.0, 1.0)), drawing=(d, d)) for f, d in fidelities)
+    real = Reality(TRUE, BASE, epochs)
+    # Of the way 1 by the judge; 1, .8, .9 by the drawing: balances of 6/7 less 1.2/1.55 and 1.35/1.65 with 3/4.
+    apart = [0, 1.2 / 1.55 - 6 / 7, 1.35 / 1.65 - 6 / 7]
+    middle = sum(apart) / 3
+    deviation = (sum((one - middle) ** 2 for one in apart) / 2) ** 0.5
+    assert real.reading_error() == pytest.approx(deviation / 2)
+    assert replace(real, by="judge").reading_error() == pytest.approx(deviation / 2**0.5)
+    assert real.scenes_error() == 0 and real.error() == real.reading_error()
+    # The second is .045 below the best, the third .021: of an error of .021 the one is out, the other just in or out.
+    assert real.best() == tuple(at for at, b in enumerate(real.balances(), 1) if b >= 6 / 7 - deviation / 2)
+    assert 1 in real.best() and 2 not in real.best()
 
 
 def test_what_one_yardstick_would_reach_by_another():
     judged = (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.3, (1.0, 1.0)), told(0.3, (1.0, 1.0)))
     drawn = tuple(replace(one, drawing=(value, value)) for one, value in zip(judged, (0.3, 0.5, 0.3, 0.8), strict=True))
-    real = Reality(TRUE, BASE, drawn)
+    real = Reality(TRUE, BASE, drawn, "judge")
     outcomes = [Outcome(Trial("fox", 1), {"judge": real, "drawing": replace(real, by="drawing")}, Choice(2, ()))]
     # The drawing's best is epoch 4, two from the judge's 2: .3 is a sixth of the way, balance 2/6 * .75 / (1/6 + .75).
     assert "Had the true drawing chosen: 0 of 1 hit by the judge, 58.4 points" in crossed(outcomes, "drawing", "judge")
-    assert "Had the judge chosen: 0 of 1 hit by the true drawing, 25.7" in crossed(outcomes, "judge", "drawing")
+    # The judge's is no nearer to the drawing's, but by that reading so far apart are the two that its error covers it.
+    assert "Had the judge chosen: 1 of 1 hit by the true drawing, 25.7" in crossed(outcomes, "judge", "drawing")
 
 
 def test_how_far_a_yardstick_agrees_with_itself():
     # By the first scene epoch 1 is best, by the second epoch 4: what one calls best the other calls worst.
     first, none = (told(0.2, (1.0, 1.0)), told(0.2, (1.0, 1.0)))
     epochs = (replace(first, fidelity=(0.8, 0.2)), none, none, replace(first, fidelity=(0.2, 0.8)))
-    split = Reality(TRUE, BASE, epochs)
+    split = Reality(TRUE, BASE, epochs, "judge")
     said = halved([Outcome(Trial("fox", 1), {"judge": split}, Choice(2, ()))], "judge")
     assert "the judge calls best from the other half hits in 0%, the choice in 50%" in said
     agreed = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), BASE, BASE))
@@ -76,11 +93,11 @@ def test_how_far_a_yardstick_agrees_with_itself():
 
 def test_the_table_counts_hits_and_what_is_given_up():
     real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
-    reals = {"judge": real, "drawing": replace(real, by="drawing"), "both": replace(real, by="both")}
+    reals = {"both": real, "judge": replace(real, by="judge"), "drawing": replace(real, by="drawing")}
     outcomes = [Outcome(Trial("fox", 1), reals, Choice(2, (1, 2))), Outcome(Trial("fox", 2), reals, Choice(4, (3, 4)))]
     assert outcomes[0].row == "| fox 1 | 60 86 60 0 | 2 | 2 | 2 | 2 | hit | hit | hit |"
     said = summed(outcomes, "judge")
-    assert "1 of 2 hit" in said and "the last epoch taken in 1 of 2" in said
+    assert "1 of 2 hit (taken blindly 1.5)" in said and "the last epoch taken in 1 of 2" in said
     assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said
 
 
