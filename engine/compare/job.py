@@ -312,7 +312,7 @@ def _more(work: Work) -> list[Point]:
 
 
 def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
-    """Those that get more pictures by any of these: where the first hardly tell them apart, the best eight of them.
+    """Those that get more pictures by any of these: where the first hardly tell them apart, the best few of them.
 
     The last, the likest and what each look would take are always among them; of equals the earlier.
     """
