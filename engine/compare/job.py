@@ -40,7 +40,7 @@ from engine.compare.sources import Source, open_source
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
 from engine.select.cells import BASE, Point
-from engine.select.decide import RULES, Decision, decide, earliest_near, finalists, survivors
+from engine.select.decide import RULES, Decision, decide, finalists, survivors
 from engine.select.presignals import HeldOutLoss, drawing_order
 from engine.select.prompts import Prompt
 from engine.select.words import listed, ranges
@@ -320,10 +320,9 @@ def _kept(looks: Sequence[Decision], asked: CompareJob) -> list[Point]:
     if asked.depth == "thorough" or len(kept) <= MOST_SURVIVORS:
         return kept
     always = {point for look in looks for point in (look.last, look.likest, look.choice, look.best)}  # six at most
-    near = {earliest_near(look) for look in looks}
 
-    def rank(point: Point) -> tuple[bool, bool, float, Point]:
-        return point not in always, point not in near, -max(look.judged.of(point) for look in looks), point
+    def rank(point: Point) -> tuple[bool, float, Point]:
+        return point not in always, -max(look.judged.of(point) for look in looks), point
 
     return sorted(sorted(kept, key=rank)[:MOST_SURVIVORS])
 

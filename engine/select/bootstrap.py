@@ -48,6 +48,17 @@ def weighted_means(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
         return np.where(total > 0, weights @ values.T / total, plain)
 
 
+def with_doubt(draws: np.ndarray, doubt: float, seed: int = 0) -> np.ndarray:
+    """Draws [draws, points] of points whose readers err, too: by `doubt` (standard deviation), each point by its own.
+
+    Points with the same draws are of the same pictures, and so are erred about alike.
+    """
+    seen: dict[bytes, int] = {}
+    which = [seen.setdefault(column.tobytes(), len(seen)) for column in draws.round(9).T]
+    error = np.random.default_rng(seed).normal(0, doubt, (len(draws), len(seen)))
+    return draws + (error - error.mean(axis=0))[:, which]
+
+
 def chance_of_best(draws: np.ndarray) -> np.ndarray:
     """The share of draws [draws, points] in which each point is the highest; equals share a draw."""
     best = draws >= draws.max(axis=1, keepdims=True) - 1e-9

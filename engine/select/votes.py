@@ -1,10 +1,11 @@
 """Blind A/B votes: what a person prefers, brought together with what was measured.
 
-The measured balance is taken as what is known before the votes: its bootstrap mean and covariance, with `DOUBT` points
-of its own for what no encoder sees. A vote for one of two points is a Bradley-Terry comparison of their true worth: of
-two LoRAs `SCALE` points apart the better one gets 73 % of the votes. "No difference" counts as half a vote for each.
-The most probable worth is found by Newton's method (the problem is concave), and the draws are moved and squeezed to
-that mean and covariance, so that everything that was computed from draws is computed in the same way after the votes.
+The measured balance is taken as what is known before the votes: the mean and covariance of its draws, which hold both
+what other prompts and what erring readers would change. A vote for one of two points is a Bradley-Terry comparison of
+their true worth: of two LoRAs `SCALE` points apart the better one gets 73 % of the votes. "No difference" counts as
+half a vote for each. The most probable worth is found by Newton's method (the problem is concave), and the draws are
+moved and squeezed to that mean and covariance, so that everything that was computed from draws is computed in the same
+way after the votes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import numpy as np
 from engine.select.cells import Point
 
 SCALE = 5.0  # points of balance that make the odds of a vote e to 1
-DOUBT = 5.0  # standard deviation, in points, of what the measures may miss of a LoRA's worth
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,10 @@ def with_votes(
     if not cast:
         return worth, draws
     contrast, share = _design(cast, at)
-    centre = draws.mean(axis=0)
-    prior = np.atleast_2d(np.cov(draws, rowvar=False)) + DOUBT**2 * np.eye(len(points))
-    shift, posterior = _posterior(contrast, share, worth, prior)
+    known = np.atleast_2d(np.cov(draws, rowvar=False))
+    shift = _shift(contrast, share, worth, known)
     moved = worth + shift
-    return moved, moved + (_doubtful(draws, centre) @ _turn(prior, posterior).T)
+    return moved, moved + _squeezed(draws - draws.mean(axis=0), contrast, moved, known)
 
 
 def _design(votes: Sequence[Vote], at: dict[Point, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -61,33 +60,32 @@ def _design(votes: Sequence[Vote], at: dict[Point, int]) -> tuple[np.ndarray, np
     return contrast, share
 
 
-def _posterior(
-    contrast: np.ndarray, share: np.ndarray, worth: np.ndarray, prior: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The most probable shift of the worths and the covariance around it."""
-    certain = np.linalg.inv(prior)
+def _shift(contrast: np.ndarray, share: np.ndarray, worth: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The most probable shift of the worths: Newton's steps, by way of the votes (of twins `known` has no inverse)."""
     shift = np.zeros(len(worth))
-    curvature = certain
     for _ in range(50):
         chance = 1 / (1 + np.exp(-contrast @ (worth + shift) / SCALE))
-        slope = contrast.T @ (share - chance) / SCALE - certain @ shift
-        curvature = certain + contrast.T @ ((chance * (1 - chance))[:, None] * contrast) / SCALE**2
-        step = np.linalg.solve(curvature, slope)
+        root = np.sqrt(chance * (1 - chance)) / SCALE
+        gain = _gain(contrast, root, known)
+        step = gain @ (root * (contrast @ shift) + (share - chance) / SCALE / root) - shift
         shift = shift + step
         if np.abs(step).max() < 1e-9:
             break
-    return shift, np.linalg.inv(curvature)
+    return shift
 
 
-def _doubtful(draws: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """The draws around zero with the measures' own doubt added; always the same for the same draws."""
-    noise = np.random.default_rng(len(draws)).normal(0, DOUBT, draws.shape)
-    return draws - centre + noise
+def _gain(contrast: np.ndarray, root: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """[points, votes]: how far the worths follow what the votes say, each in units of its own uncertainty."""
+    weighed = root[:, None] * contrast
+    return known @ weighed.T @ np.linalg.inv(np.eye(len(root)) + weighed @ known @ weighed.T)
 
 
-def _turn(prior: np.ndarray, posterior: np.ndarray) -> np.ndarray:
-    """The linear map that takes draws of the one covariance to the other."""
-    return np.linalg.cholesky(posterior) @ np.linalg.inv(np.linalg.cholesky(prior))
+def _squeezed(draws: np.ndarray, contrast: np.ndarray, moved: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Draws around zero as they are after the votes: each is led by votes of its own (Matheron's rule)."""
+    chance = 1 / (1 + np.exp(-contrast @ moved / SCALE))
+    root = np.sqrt(chance * (1 - chance)) / SCALE
+    luck = np.random.default_rng(len(draws)).normal(0, 1, (len(draws), len(root)))
+    return draws - (draws @ contrast.T * root + luck) @ _gain(contrast, root, known).T
 
 
 def pairs_to_ask(

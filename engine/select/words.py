@@ -116,12 +116,8 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     elif choice != best:
         text = (
             f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
-            f"({telling.figures(best)}), but not by more than chance, and of equals the earlier is taken.{votes}"
-        )
-    elif decision.sureness == "clear" and (near := _within_a_point(decision)):
-        text = (
-            f"{telling.name(choice, True)} is the best balance ({figures}), though {telling.several(near)} "
-            f"{'comes' if len(near) == 1 else 'come'} within a point of it.{votes}"
+            f"({telling.figures(best)}), but not by more than such measures can tell, and of equals the earlier is "
+            f"taken.{votes}"
         )
     elif decision.sureness == "clear":
         text = f"{telling.name(choice, True)} is clearly the best balance ({figures}).{votes}"
@@ -130,21 +126,13 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     return Sentence(text, pictures)
 
 
-def _within_a_point(decision: Decision) -> list[Point]:
-    """Points that chance does not put level with the choice, and a person's eye might."""
-    least = decision.judged.of(decision.choice) - decision.rules.within
-    sound = (point for point in decision.judged.points if point not in decision.ruled_out)
-    return [point for point in sound if point != decision.choice and decision.judged.of(point) >= least]
-
-
 def _equals(telling: Telling, decision: Decision) -> list[Sentence]:
     if len(decision.equals) < 2 or decision.sureness == "too close":
         return []
-    prompts = len({slot.prompt for slot in telling.scores.grid.slots})
     likeness = telling.scores.evidence.likeness
     pictures = [telling.pictures(one, likeness, LIKENESS, highest=True)[:1] for one in decision.equals]
     return [Sentence(
-        f"{telling.several(decision.equals, True)} cannot be told apart with these {prompts} prompts.",
+        f"{telling.several(decision.equals, True)} cannot be told apart by such measures.",
         tuple(cell for cells in pictures for cell in cells),
     )]  # fmt: skip
 

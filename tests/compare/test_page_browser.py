@@ -142,7 +142,7 @@ def test_the_dial_changes_choice_words_and_marks_together(chromium, home):
         from dataclasses import replace
 
         first = report.dial[0]
-        decision = replace(first.decision, choice=(6, 1.0))
+        decision = replace(first.decision, choice=(6, 1.0), sureness="clear")
         told = replace(first.words[0], text="Epoch 6 is nearer to the photographs.")
         dial = (replace(first, decision=decision, words=(told, *first.words[1:]), weight=(6, 1.0)), *report.dial[1:])
         write_report(made.folder, replace(report, dial=dial))

@@ -39,7 +39,8 @@ TRIGGER, CLASS_WORD = "ohwx", "animal"
 SEEDS = (1, 2)
 BEST = 4  # the epoch that the invented figures make the best
 EPOCHS = 10
-_CURVE = {**CURVE, Point(9): Knobs(0.97, 0.35, 0.20, 0.35, copies=0.4, bleeds=0.6),
+_CURVE = {**CURVE, Point(3): Knobs(0.60, 0.97, 0.95, 0.91), Point(5): Knobs(0.86, 0.72, 0.60, 0.68, bleeds=0.15),
+          Point(9): Knobs(0.97, 0.35, 0.20, 0.35, copies=0.4, bleeds=0.6),
           Point(10): Knobs(0.98, 0.30, 0.15, 0.30, copies=0.5, bleeds=0.7)}  # fmt: skip
 
 
