@@ -108,11 +108,19 @@ def read_compare_job(path: Path) -> CompareJob:
 
 
 def where_now(run: str, comparison: Path) -> str:
-    """The run's folder: where it was, or beside the comparison's where the two were moved together."""
-    beside = comparison.parent / Path(run).name
-    if not run or Path(run).is_dir() or not RunFolder(beside).plan.is_file():
+    """The run's folder: where it was, or beside the comparison's where the two were moved or copied together."""
+    there, beside = RunFolder(Path(run)), RunFolder(comparison.parent / Path(run).name)
+    if not run or there.path == beside.path or not beside.plan.is_file():
         return run
-    return str(beside)
+    moved = not there.path.is_dir()
+    return str(beside.path) if moved or _same_text(there.plan, beside.plan) else run
+
+
+def _same_text(one: Path, other: Path) -> bool:
+    try:
+        return one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
 
 
 def own_prompts(folder: RunFolder) -> Path:

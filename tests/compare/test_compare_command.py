@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import comparison
@@ -155,6 +156,18 @@ def test_runs_that_were_moved_together_find_their_comparison(no_engine, own_home
     assert found.name == made.run.name and found.path.is_relative_to(moved)
     assert Path(read_report(found.compare).run or "") == moved / "runs" / "fox"
     assert main(["choose", "fox"]) == 0 and "is your LoRA" in said(capsys) and not no_engine
+
+
+def test_a_copy_of_the_runs_has_its_own_comparison_and_another_run_of_that_name_has_not(no_engine, own_home):
+    made = comparison.finished()
+    copy = own_home.with_name("copy") / "runs"
+    shutil.copytree(own_home / "runs", copy)
+    ours, theirs = made.training.path, copy / "fox"
+    assert read_report(made.folder).run == str(ours)
+    assert read_report(copy / made.run.name / "compare").run == str(theirs)
+    assert read_compare_job(copy / made.run.name / "job.toml").run == str(theirs)
+    (theirs / "plan.toml").write_text((theirs / "plan.toml").read_text() + "# another training\n")
+    assert read_report(copy / made.run.name / "compare").run == str(ours)
 
 
 def test_a_reader_that_is_none_is_refused_before_the_job_keeps_it(no_engine, capsys):
