@@ -130,10 +130,11 @@ class Reality:
         best = int(self.balances().argmax())
         return float(np.std([self.balances(rng.integers(count, size=count))[best] for _ in range(_DRAWS)]))
 
-    def best(self) -> tuple[int, ...]:
-        """The epochs (from 1) that are truly best."""
+    def best(self, error: float | None = None) -> tuple[int, ...]:
+        """The epochs (from 1) that are truly best; with another error than the rule's where one is given."""
         balances = self.balances()
-        return tuple(int(at) + 1 for at in np.flatnonzero(balances >= balances.max() - self.error()))
+        least = balances.max() - (self.error() if error is None else error)
+        return tuple(int(at) + 1 for at in np.flatnonzero(balances >= least))
 
     def of(self, scenes: np.ndarray) -> Reality:
         """The same by some of the scenes only."""
@@ -148,9 +149,9 @@ class Reality:
         """Whether the last epoch is truly past the best."""
         return len(self.epochs) not in self.best()
 
-    def hit(self, choice: int) -> bool:
+    def hit(self, choice: int, error: float | None = None) -> bool:
         """Whether a chosen epoch is one of the best, or next to one."""
-        return any(abs(choice - epoch) <= 1 for epoch in self.best())
+        return any(abs(choice - epoch) <= 1 for epoch in self.best(error))
 
 
 def overfit_plan(trial: Trial) -> Plan:
@@ -280,6 +281,29 @@ def summed(outcomes: Sequence[Outcome], by: Yardstick) -> str:
     )
 
 
+def fixed(outcomes: Sequence[Outcome], by: Yardstick) -> str:
+    """What always taking the same epoch comes to, the one that does best here: a rule of thumb, known afterwards."""
+    balances = np.array([100 * outcome.real[by].balances() for outcome in outcomes])
+    lost = (balances.max(axis=1, keepdims=True) - balances).mean(axis=0)
+    hits = [sum(outcome.real[by].hit(epoch + 1) for outcome in outcomes) for epoch in range(balances.shape[1])]
+    at = max(range(len(hits)), key=lambda epoch: (hits[epoch], -lost[epoch]))
+    return (
+        f"Had epoch {at + 1} been taken each time: {hits[at]} of {len(outcomes)} hit by {_NAMES[by]}, "
+        f"{lost[at]:.1f} points below the best."
+    )
+
+
+def narrowly(outcomes: Sequence[Outcome]) -> str:
+    """Hits where the error of a balance is that of the scenes alone: the rule of the seven proofs before."""
+
+    def hit(outcome: Outcome, by: Yardstick) -> bool:
+        real, chosen = outcome.real[by], outcome.chosen
+        return chosen is not None and real.hit(chosen, real.scenes_error())
+
+    each = [f"{sum(hit(outcome, by) for outcome in outcomes)} by {_NAMES[by]}" for by in get_args(Yardstick)]
+    return f"By the scenes' error alone, of {len(outcomes)}: {', '.join(each)}."
+
+
 def crossed(outcomes: Sequence[Outcome], chosen_by: Yardstick, by: Yardstick) -> str:
     """How often one yardstick's own best epoch hits by another: what choosing can reach, as far as the truths agree."""
     hits, lost = 0, []
@@ -348,6 +372,7 @@ def main() -> None:
         outcomes.append(Outcome(trial, reality(trial, run, folder), choice(trial, run, folder)))
         print(outcomes[-1].row, flush=True)
     print("", *(summed(outcomes, by) for by in get_args(Yardstick)), "", sep="\n")
+    print(narrowly(outcomes), fixed(outcomes, "both"), sep="\n")
     print(crossed(outcomes, "drawing", "judge"), crossed(outcomes, "judge", "drawing"), sep="\n")
     print(looked_at(outcomes, "both"), halved(outcomes, "both"), sep="\n")
 

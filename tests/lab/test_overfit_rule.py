@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
-from engine.lab.overfit import Choice, Outcome, Reality, crossed, halved, looked_at, summed
+from engine.lab.overfit import (
+    Choice,
+    Outcome,
+    Reality,
+    Yardstick,
+    crossed,
+    fixed,
+    halved,
+    looked_at,
+    narrowly,
+    summed,
+)
 from engine.lab.trials import Trial
 from engine.lab.truth import Told
 
@@ -14,6 +26,11 @@ from engine.lab.truth import Told
 def told(fidelity: float, ground: tuple[float, ...], others: tuple[float, ...] = (1.0, 1.0)) -> Told:
     """By the drawing and by the judge alike."""
     return Told((fidelity, fidelity), ground, (1.0, 1.0), (0.0, 0.0), others, (fidelity, fidelity))
+
+
+def all_ways(real: Reality) -> dict[Yardstick, Reality]:
+    """By each of the yardsticks."""
+    return {by: replace(real, by=by) for by in get_args(Yardstick)}
 
 
 BASE = told(0.2, (1.0, 1.0))
@@ -93,12 +110,33 @@ def test_how_far_a_yardstick_agrees_with_itself():
 
 def test_the_table_counts_hits_and_what_is_given_up():
     real = Reality(TRUE, BASE, (told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0)), told(0.5, (1.0, 1.0)), BASE))
-    reals = {"both": real, "judge": replace(real, by="judge"), "drawing": replace(real, by="drawing")}
+    reals = all_ways(real)
     outcomes = [Outcome(Trial("fox", 1), reals, Choice(2, (1, 2))), Outcome(Trial("fox", 2), reals, Choice(4, (3, 4)))]
     assert outcomes[0].row == "| fox 1 | 60 86 60 0 | 2 | 2 | 2 | 2 | hit | hit | hit |"
     said = summed(outcomes, "judge")
     assert "1 of 2 hit (taken blindly 1.5)" in said and "the last epoch taken in 1 of 2" in said
     assert "the choice 42.9, the last epoch 85.7, one taken blindly 34.3" in said
+
+
+def test_a_rule_of_thumb_and_the_narrower_rule():
+    # Balances 60, 86, 60, 60 and 86, 60, 60, 60: epochs 1 and 2 hit in both, and 1 gives up as much as 2 does.
+    half, best = told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0))
+    reals = [Reality(TRUE, BASE, epochs) for epochs in ((half, best, half, half), (best, half, half, half))]
+    outcomes = [Outcome(Trial("fox", seed), all_ways(real), Choice(3, (1,))) for seed, real in enumerate(reals)]
+    assert fixed(outcomes, "both") == (
+        "Had epoch 1 been taken each time: 2 of 2 hit by both, 12.9 points below the best."
+    )
+    assert narrowly(outcomes) == "By the scenes' error alone, of 2: 1 by both, 1 by the judge, 1 by the true drawing."
+
+
+def test_an_epoch_within_the_readings_error_only_is_no_hit_by_the_narrower_rule():
+    half, best = told(0.5, (1.0, 1.0)), told(0.8, (1.0, 1.0))
+    drawn = (0.8, 0.2, 0.2, 0.8)
+    epochs = [replace(one, drawing=(d, d)) for one, d in zip((best, half, half, half), drawn, strict=True)]
+    real = Reality(TRUE, BASE, tuple(epochs), "judge")
+    assert real.hit(4) and not real.hit(4, real.scenes_error())
+    assert "of 1: 0 by both" not in narrowly([Outcome(Trial("fox", 1), all_ways(real), Choice(2, ()))])
+    assert ", 0 by the judge," in narrowly([Outcome(Trial("fox", 1), all_ways(real), Choice(4, ()))])
 
 
 def test_no_choice_is_better_than_what_the_first_look_leaves():
