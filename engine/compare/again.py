@@ -47,13 +47,16 @@ def _ground(folder: Path) -> _Ground:
 
 
 def _decided(folder: Path, ground: _Ground, lean: float | None = None) -> Report:
-    """Decides anew and writes the report, for the one writer."""
-    from engine.compare.judging import judged
-
-    votes = read_votes(folder / VOTES, drawn_points(ground.report))
-    done = judged(ground.report, ground.measured, votes, hires=ground.hires, lean=lean)
+    """Decides anew on all votes and writes the report, for the one writer."""
+    done = _judged(ground, read_votes(folder / VOTES, drawn_points(ground.report)), lean)
     write_report(folder, done)
     return done
+
+
+def _judged(ground: _Ground, votes: Sequence[Vote], lean: float | None = None) -> Report:
+    from engine.compare.judging import judged
+
+    return judged(ground.report, ground.measured, votes, hires=ground.hires, lean=lean)
 
 
 def vote(folder: Path, left: Point, right: Point, better: str, name: str = "") -> Report:
@@ -73,9 +76,11 @@ def _keep(folder: Path, votes: Sequence[tuple[Vote, str]]) -> Report:
             raise LorasmithError(f"There are no pictures of checkpoint {point} in this comparison to vote on.")
     with one_writer(folder):
         ground = _ground(folder)
+        done = _judged(ground, [*read_votes(folder / VOTES, known), *(one for one, _ in votes)])
         for one, name in votes:
             add_vote(folder / VOTES, one, name)
-        return _decided(folder, ground)
+        write_report(folder, done)
+        return done
 
 
 def unvote(folder: Path, name: str = "") -> tuple[Vote | None, Report]:

@@ -122,6 +122,7 @@ class DecisionRow:
     likest: At | None = None
     sureness: str = ""
     chance: float | None = None
+    doubt: float = 0.0  # points of balance that the readers were taken to err by
     equals: tuple[At, ...] = ()
     front: tuple[At, ...] = ()
     relaxed: tuple[str, ...] = ()
@@ -281,7 +282,8 @@ def read_report(folder: Path) -> Report:
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LorasmithError(
-            f"{shown(path)} cannot be read ({shown(error)}): compare again, which keeps the pictures."
+            f"{shown(path)} cannot be read ({shown(error)}): `lorasmith compare RUN --again` makes it anew and keeps "
+            "the pictures."
         ) from error
 
 

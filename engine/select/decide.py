@@ -30,10 +30,10 @@ class Rules:
     bleed_reach: float = 0.7  # of the best fidelity: a checkpoint that does not bleed must reach it to rule out others
     within: float = 1.0  # points of balance that are given up for an earlier epoch
     confidence: float = 0.95  # one-sided, for the set of equals
-    clear: float = 0.8  # chance of being best
+    clear: float = 0.8  # chance of being best, and no equals
     leaning: float = 0.5
     doubt: float = 5.0  # points of balance that the readers may err by, whatever the prompts (standard deviation)
-    hopeless: float = 0.03  # after the first pictures, a smaller chance of being best is not drawn on
+    hopeless: float = 0.1  # of the likeliest's chance of being best: with less a point is no equal, nor drawn on
 
 
 RULES = Rules()
@@ -53,7 +53,8 @@ class Judged:
     chance: np.ndarray  # of being best among those not ruled out
 
     def of(self, point: Point) -> float:
-        return float(self.balance[self.points.index(point)])
+        """Its balance, held between 0 and 100: votes may carry one beyond."""
+        return float(np.clip(self.balance[self.points.index(point)], 0, 100))
 
     def chance_of(self, point: Point) -> float:
         return float(self.chance[self.points.index(point)])
@@ -63,9 +64,10 @@ class Judged:
 class Decision:
     """The choice and what it rests on.
 
-    choice: the point to take. best: the highest balance, from which `equals` cannot be told apart (it is one of
-    them); ruled_out: why a point was not in question; relaxed: gates that every point failed and that were therefore
-    not applied. front: points that no other beats on both axes. last and likest: shown beside the choice, always.
+    choice: the point to take. best: the highest balance. equals: what cannot be told apart from it, itself among
+    them, less what has hardly a chance of being the best beside the others (`Rules.hopeless`). ruled_out: why a
+    point was not in question; relaxed: gates that every point failed and that were therefore not applied. front:
+    points that no other beats on both axes. last and likest: shown beside the choice, always.
     """
 
     choice: Point
@@ -155,7 +157,8 @@ def choose(
     chance = np.zeros(len(points))
     chance[allowed] = chance_of_best(draws[:, allowed])
     best = int(np.where(allowed, worth, -np.inf).argmax())
-    equal = not_separated(draws, best, rules.confidence) & allowed
+    equal = not_separated(draws, best, rules.confidence) & allowed & (chance >= rules.hopeless * chance.max())
+    equal[best] = True  # however many votes moved the others
     near = equal & (worth >= worth[best] - rules.within)
     first = min((point for point, ok in zip(points, near, strict=True) if ok), key=_order)
     likely = float(chance[best])
@@ -164,7 +167,8 @@ def choose(
     return Decision(
         choice=first, best=points[best],
         # Two that draw the same pictures have exactly half each: that leans to neither.
-        sureness="clear" if likely >= rules.clear else "leaning" if likely > rules.leaning else "too close",
+        sureness="clear" if likely >= rules.clear and equal.sum() == 1
+        else "leaning" if likely > rules.leaning else "too close",
         equals=tuple(point for point, ok in zip(points, equal, strict=True) if ok),
         ruled_out={point: found for point, found in gates.items() if point in points and point not in eligible},
         relaxed=relaxed, front=_front(all_points, fidelity, flexibility, gates),
@@ -252,7 +256,8 @@ def survivors(decision: Decision) -> tuple[Point, ...]:
     neighbours: a curve that peaks between two points is not seen with few prompts.
     """
     points, judged = sorted(decision.judged.points, key=_order), decision.judged
-    hopeful = {i for i, point in enumerate(points) if judged.chance_of(point) >= decision.rules.hopeless}
+    enough = decision.rules.hopeless * judged.chance.max()
+    hopeful = {i for i, point in enumerate(points) if judged.chance_of(point) >= enough}
     choice = points.index(decision.choice)
     beside = {i for i in (choice - 1, choice, choice + 1) if 0 <= i < len(points)}
     shown = {points.index(decision.last), points.index(decision.likest)}

@@ -183,6 +183,7 @@ def _decision(decision: Decision | Undecided) -> dict[str, Any]:
         **found,
         "sureness": decision.sureness,
         "chance": decision.chance,
+        "doubt": decision.rules.doubt,
         "equals": [_pair(point) for point in decision.equals],
         "front": [_pair(point) for point in decision.front],
         "relaxed": list(decision.relaxed),

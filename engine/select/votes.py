@@ -45,10 +45,23 @@ def with_votes(
     if not cast:
         return worth, draws
     contrast, share = _design(cast, at)
-    known = np.atleast_2d(np.cov(draws, rowvar=False))
-    shift = _shift(contrast, share, worth, known)
-    moved = worth + shift
-    return moved, moved + _squeezed(draws - draws.mean(axis=0), contrast, moved, known)
+    root = _root(np.atleast_2d(np.cov(draws, rowvar=False)))
+    shift, curvature = _most_probable(contrast @ root / SCALE, contrast @ worth / SCALE, share)
+    moved = worth + root @ shift
+    squeeze = root @ _inverse_root(curvature) @ np.linalg.pinv(root)
+    return moved, moved + (draws - draws.mean(axis=0)) @ squeeze.T
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """A square root [points, directions] of what is known before the votes; twins share their row."""
+    size, directions = np.linalg.eigh(covariance)
+    real = size > 1e-9 * size.max()
+    return directions[:, real] * np.sqrt(size[real])
+
+
+def _inverse_root(matrix: np.ndarray) -> np.ndarray:
+    size, directions = np.linalg.eigh(matrix)
+    return directions / np.sqrt(size) @ directions.T
 
 
 def _design(votes: Sequence[Vote], at: dict[Point, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,32 +73,29 @@ def _design(votes: Sequence[Vote], at: dict[Point, int]) -> tuple[np.ndarray, np
     return contrast, share
 
 
-def _shift(contrast: np.ndarray, share: np.ndarray, worth: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """The most probable shift of the worths: Newton's steps, by way of the votes (of twins `known` has no inverse)."""
-    shift = np.zeros(len(worth))
-    for _ in range(50):
-        chance = 1 / (1 + np.exp(-contrast @ (worth + shift) / SCALE))
-        root = np.sqrt(chance * (1 - chance)) / SCALE
-        gain = _gain(contrast, root, known)
-        step = gain @ (root * (contrast @ shift) + (share - chance) / SCALE / root) - shift
-        shift = shift + step
-        if np.abs(step).max() < 1e-9:
+def _most_probable(votes: np.ndarray, before: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable shift [directions], each with a standard deviation of 1 before, and the curvature there.
+
+    votes: [votes, directions], what a vote asks for each; before: [votes] its log odds by the worths as measured.
+    Newton's steps, halved until they gain: from far away whole ones can overshoot without end.
+    """
+
+    def value(shift: np.ndarray) -> float:
+        odds = before + votes @ shift
+        return float((share * odds - np.logaddexp(0, odds)).sum() - shift @ shift / 2)
+
+    shift = np.zeros(votes.shape[1])
+    for _ in range(100):
+        chance = 0.5 * (1 + np.tanh((before + votes @ shift) / 2))
+        slope = votes.T @ (share - chance) - shift
+        curvature = np.eye(len(shift)) + votes.T @ ((chance * (1 - chance))[:, None] * votes)
+        step = np.linalg.solve(curvature, slope)
+        while value(shift + step) < value(shift) and np.abs(step).max() > 1e-9:
+            step /= 2
+        if np.abs(step).max() <= 1e-9:
             break
-    return shift
-
-
-def _gain(contrast: np.ndarray, root: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """[points, votes]: how far the worths follow what the votes say, each in units of its own uncertainty."""
-    weighed = root[:, None] * contrast
-    return known @ weighed.T @ np.linalg.inv(np.eye(len(root)) + weighed @ known @ weighed.T)
-
-
-def _squeezed(draws: np.ndarray, contrast: np.ndarray, moved: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Draws around zero as they are after the votes: each is led by votes of its own (Matheron's rule)."""
-    chance = 1 / (1 + np.exp(-contrast @ moved / SCALE))
-    root = np.sqrt(chance * (1 - chance)) / SCALE
-    luck = np.random.default_rng(len(draws)).normal(0, 1, (len(draws), len(root)))
-    return draws - (draws @ contrast.T * root + luck) @ _gain(contrast, root, known).T
+        shift = shift + step
+    return shift, curvature
 
 
 def pairs_to_ask(

@@ -116,8 +116,7 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     elif choice != best:
         text = (
             f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
-            f"({telling.figures(best)}), but not by more than such measures can tell, and of equals the earlier is "
-            f"taken.{votes}"
+            f"({telling.figures(best)}), but of those within a point of the best the earliest is taken.{votes}"
         )
     elif decision.sureness == "clear":
         text = f"{telling.name(choice, True)} is clearly the best balance ({figures}).{votes}"

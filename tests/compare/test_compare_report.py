@@ -46,7 +46,7 @@ def test_a_report_of_a_newer_version_or_in_pieces_is_refused_in_a_sentence(tmp_p
     with pytest.raises(LorasmithError, match="newer lorasmith"):
         read_report(tmp_path)
     report_path(tmp_path).write_text("{")
-    with pytest.raises(LorasmithError, match="compare again"):
+    with pytest.raises(LorasmithError, match="--again"):
         read_report(tmp_path)
 
 

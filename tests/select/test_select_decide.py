@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from planted_grids import CURVE, REFS, Knobs, grid_of
 
-from engine.select.bootstrap import chance_of_best, prompt_weights, weighted_means, with_doubt
+from engine.select.bootstrap import chance_of_best, not_separated, prompt_weights, weighted_means, with_doubt
 from engine.select.cells import BASE, Point
 from engine.select.decide import (
     RULES,
@@ -185,7 +185,7 @@ def test_the_chance_is_right_of_readers_that_err():
         held.append(points[int(true.argmax())] in decision.equals)
         right.append(points[int(true.argmax())] == decision.best)
     assert np.mean(said) == pytest.approx(np.mean(right), abs=0.06) and np.mean(sure) > np.mean(right) + 0.25
-    assert np.mean(held) >= 0.95
+    assert np.mean(held) >= 0.93, "95 of 100 pair by pair, less those that have a tenth of the likeliest's chance"
 
 
 def test_doubt_is_of_pictures_and_so_the_same_for_twins():
@@ -269,6 +269,51 @@ def test_votes_weigh_as_by_going_through_all_worths():
     assert after.sum(axis=1).std() == pytest.approx(draws.sum(axis=1).std(), rel=0.01)
 
 
+@pytest.mark.parametrize("better", [None, 0])
+@pytest.mark.parametrize("times", [1, 10, 60, 1500])
+def test_votes_against_a_large_gap_never_overshoot(times, better):
+    """Far from the measured gap a whole Newton step runs away: the slope must still be none where it ends."""
+    worth, draws = np.array([80.0, 100.0]), np.random.default_rng(3).normal(0, 5, (2000, 2)) + [80, 100]
+    points = (Point(1), Point(2))
+    cast = [Vote(*points, None if better is None else points[better])] * times
+    moved, after = with_votes(worth, draws, points, cast)
+    share, gap = (0.5, 1.0)[better is not None], moved[0] - moved[1]
+    pull = times * (share - 1 / (1 + np.exp(-gap / 5))) / 5
+    back = np.linalg.solve(np.cov(draws, rowvar=False), moved - worth)
+    assert back == pytest.approx([pull, -pull], abs=1e-6) and np.isfinite(after).all()
+    assert -20 < gap < (0.01 if better is None else 100)
+
+
+def test_as_many_votes_for_as_against_leave_a_far_pair_comparable():
+    scores = evaluate(grid_of({Point(1): Knobs(0.9, 0.9), Point(2): Knobs(0.5, 0.7, 0.7)}, noise=0.05), "person")
+    pair = Point(1), Point(2)
+    decision = decide(scores, votes=[Vote(*pair, one) for one in pair] * 40)
+    assert decision.votes == 80 and decision.best == Point(1)
+    assert all(0 <= decision.judged.of(point) <= 100 for point in pair)
+
+
+@pytest.mark.parametrize("count", [20, 60])
+def test_many_equally_good_ones_all_get_more_pictures(count):
+    scores = evaluate(grid_of({Point(k): Knobs(0.8, 0.9, 0.9, 0.9) for k in range(1, count + 1)}, noise=0.02), "person")
+    assert len(survivors(decide(scores))) > 0.8 * count
+
+
+def test_clear_is_said_of_one_that_has_no_equals():
+    points = (Point(1), Point(2))
+    for gap, said in ((4, "leaning"), (8, "leaning"), (14, "clear")):
+        axis = Axis(np.array([0.0, 80 - gap, 80]), np.array([[0.0, 80 - gap, 80]]).repeat(2000, 0))
+        decision = choose((BASE, *points), axis, axis, points, points)
+        assert decision.sureness == said and (len(decision.equals) == 1) == (said == "clear"), gap
+
+
+def test_what_hardly_can_be_the_best_is_no_equal_where_others_can():
+    points = tuple(Point(k) for k in range(1, 9))
+    value = np.array([0.0, 81, *[90] * 7])
+    axis = Axis(value, value[None].repeat(2000, 0) + np.random.default_rng(1).normal(0, 0.1, (2000, 9)))
+    decision = choose((BASE, *points), axis, axis, points, points)
+    assert decision.equals == points[1:] and decision.sureness == "too close"
+
+
 def test_twins_stay_twins_after_votes():
     draws = np.random.default_rng(0).normal(70, 4, (2000, 2))[:, [0, 0, 1]]
     points = tuple(Point(k) for k in (1, 2, 3))
@@ -342,7 +387,7 @@ def test_the_odds_of_the_design(prompts, seeds, paired, within_one, regret, hold
         best, chosen = int(true.argmax()), decision.choice.checkpoint - 1
         near += abs(best - chosen) <= 1
         lost += (true[best] - true[chosen]) / 100
-        held += points[best] in decision.equals
+        held += not_separated(decision.judged.draws, int(decision.judged.balance.argmax()))[best]
         last += (true[best] - true[-1]) / 100
     assert last / runs == pytest.approx(0.11, abs=0.03)
     assert near / runs == pytest.approx(within_one, abs=0.10)
@@ -368,7 +413,7 @@ def test_a_draws_ties_are_shared():
 
 def test_the_rules_are_the_designs():
     assert (RULES.undertrained, RULES.copies, RULES.bleed, RULES.within) == (25, 0.05, 40, 1)
-    assert (RULES.hopeless, RULES.doubt) == (0.03, 5)
+    assert (RULES.hopeless, RULES.doubt) == (0.1, 5)
 
 
 def _simulated(rng, prompts, seeds, paired=True, equal=False):

@@ -219,10 +219,13 @@ def _is_done(run: RunFolder, job: CompareJob) -> bool:
     if own.is_file() and Path(job.prompts).expanduser().is_file() and _own_set(job) != own.read_text(encoding="utf-8"):
         return False
     try:
-        files = {str(entry.path) for entry in open_source(job).entries}
+        entries = open_source(job).entries
     except LorasmithError:
         return report.state == "done"  # the training is gone; what was found of it is still here
-    return report.state == "done" and files == {row.file for row in report.checkpoints}
+    # A run's checkpoints go by their names: it may have been moved or copied since.
+    now = {entry.path.name if job.run else str(entry.path) for entry in entries}
+    drawn = {Path(row.file).name if job.run else row.file for row in report.checkpoints}
+    return report.state == "done" and now == drawn
 
 
 def _work(

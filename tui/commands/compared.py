@@ -76,6 +76,10 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
+    idle = report.votes - (report.decision.votes if report.decision is not None else 0)
+    if idle:
+        one = "One of your votes is" if idle == 1 else f"{idle} of your votes are"
+        say(f"{one} on pictures that the choice is not made from (another weight, an epoch given up): no count there.")
     if report.votes:
         say(f"`lorasmith compare {name} --unvote` takes the last of your votes back.")
     if report.choice is not None:
@@ -147,7 +151,7 @@ def _marks(report: Report, row: PointRow) -> str:
 def _legend(report: Report) -> str:
     """The signs that are in the table, in words."""
     used = "".join(_sign(report, row) + _marks(report, row) for row in report.points)
-    moved = ", moved by your votes" if report.votes else ""
+    moved = ", moved by your votes" if report.decision is not None and report.decision.votes else ""
     leaning = "" if _is_even(report) else f", with {_leaning(report)}"
     said = [f"{sign} {words}" for sign, words in _LEGEND.items() if sign in used]
     return (

@@ -42,8 +42,9 @@ class CompareScreen(HouseScreen):
 
     HELP = (
         "Fidelity says how like the photographs the pictures are, flexibility how freely the LoRA still follows "
-        "prompts; the choice balances the two, and of equals takes the earlier. [ and ] turn the dial towards likeness "
-        "or freedom. Trust your eyes: the grid shows every picture. Drawing goes on without this screen."
+        "prompts; the choice balances the two, and takes the earliest within a point of the best. [ and ] turn the "
+        "dial towards likeness or freedom. Trust your eyes: the grid shows every picture. Drawing goes on without "
+        "this screen."
     )
 
     BINDINGS = [

@@ -269,7 +269,7 @@ def _sureness(row: PointRow) -> str:
         for name, ends in (("fidelity", row.fidelity_range), ("flexibility", row.flexibility_range))
         if ends is not None and len(ends) == 2 and ends[0] is not None and ends[1] is not None
     ]
-    likely = f"Two times in three: {', '.join(ranges)}." if ranges else ""
+    likely = f"With other prompts, two times in three: {', '.join(ranges)}." if ranges else ""
     copies = f" {count(round(row.copied), 'new picture')} repeat a training picture." if row.copied else ""
     return (likely + copies).strip()
 

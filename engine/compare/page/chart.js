@@ -167,7 +167,7 @@ function legend(rows) {
   const line = (kind) => svg("svg", { class: `key ${kind}`, viewBox: "0 0 26 10", "aria-hidden": "true" }, svg("line", { class: kind, x1: 0, x2: 26, y1: 5, y2: 5 }));
   if ((decision()?.front || []).length > 1) entries.push(el("span", {}, line("front"), "front: nothing beats these on both"));
   if (report.run && rows.length > 1) entries.push(el("span", {}, line("way"), "epoch after epoch"));
-  entries.push(el("span", {}, line("range"), "where 68 % of chance lies"), el("span", {}, line("contour"), "equal balance (30 to 90)"));
+  entries.push(el("span", {}, line("range"), "68 % with other prompts"), el("span", {}, line("contour"), "equal balance (30 to 90)"));
   if ((decision()?.equals || []).length > 1) entries.push(el("span", {}, el("i", { class: "ring" }), "cannot be told from the best"));
   if (rows.some((row) => row.ruled_out?.length)) entries.push(el("span", {}, el("i", { class: "ring out" }), "ruled out"));
   if (rows.some((row) => row.weight !== usualWeight(row.checkpoint))) entries.push(el("span", {}, el("i", { class: "ring small" }), "at another weight"));

@@ -29,7 +29,8 @@ function renderInvitation() {
   const why = report.ask.length
     ? "The figures cannot settle it. Say which of two you would rather have, without knowing which is which: your votes enter the result like a measurement."
     : "Do you see it as the figures do? Compare the choice with its rivals without knowing which is which.";
-  const before = report.votes ? ` ${counted(report.votes, "vote is", "votes are")} counted in already.` : "";
+  const cast = report.decision?.votes;
+  const before = cast ? ` ${counted(cast, "vote is", "votes are")} counted in already.` : "";
   $("vote-invitation").replaceChildren(el("p", { class: "lead" }, why + before),
     el("button", { type: "button", class: "main", onclick: openVote }, `Vote on ${counted(pairs.length, "pair")} `, el("kbd", {}, "b")));
 }
