@@ -64,7 +64,7 @@ function renderFacts(now) {
     if (report.checkpoints.length > 1) {
       const chance = `${round(100 * (now.chance ?? NaN))}\u00a0%`;
       facts.push(!now.best || same(now.best, now.choice) ? ["Chance it is best", chance, "by these measures"]
-        : ["Measured highest", nameOf(now.best), `chance it is best: ${chance}`]);
+        : ["Chance of the best", chance, `${nameOf(now.best)}, measured highest`]);
     }
     facts.push(["Use it at weight", String(at[1]), at[1] === 1 ? "the full weight" : "better than 1"]);
   }
