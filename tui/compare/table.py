@@ -27,7 +27,8 @@ _HELP = (
     "the pictures of a prompt differ; own - does not copy the training pictures; class - leaves the class word alone. "
     "Each is against the untouched base's 100."
 )
-_LEGEND = "Of 100: prompt followed, style taken on, varied, own pictures, class kept."
+_LEGEND = {"prompt": "prompt followed", "style": "style taken on", "diversity": "varied", "copying": "own pictures",
+           "bleed": "class kept"}  # fmt: skip
 SORTS = ("epoch", "balance", "fidelity", "flexibility")
 
 
@@ -247,7 +248,8 @@ def about(seen: Compared, line: Line, width: int) -> Rows:
             texts.append((sure, "plain"))
     if facts := _facts(line):
         texts.append((facts, "muted"))
-    texts.append((_LEGEND, "muted"))
+    if parts := [_LEGEND[part] for part in parts_of(seen)]:
+        texts.append((f"Of 100: {', '.join(parts)}.", "muted"))
     return paragraphs(texts, width)
 
 
