@@ -90,9 +90,9 @@ def _most_probable(votes: np.ndarray, before: np.ndarray, share: np.ndarray) -> 
         slope = votes.T @ (share - chance) - shift
         curvature = np.eye(len(shift)) + votes.T @ ((chance * (1 - chance))[:, None] * votes)
         step = np.linalg.solve(curvature, slope)
-        while value(shift + step) < value(shift) and np.abs(step).max() > 1e-9:
+        while value(shift + step) < value(shift) and np.abs(step).max(initial=0) > 1e-9:
             step /= 2
-        if np.abs(step).max() <= 1e-9:
+        if np.abs(step).max(initial=0) <= 1e-9:
             break
         shift = shift + step
     return shift, curvature
