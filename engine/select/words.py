@@ -114,8 +114,9 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
             f"{telling.name(choice)} is the earliest that comes near the best ({figures}).{votes}"
         )
     elif choice != best:
+        verb = "stands" if decision.votes else "measured"
         text = (
-            f"Take {telling.name(choice)} ({figures}): {telling.name(best)} measured a little higher "
+            f"Take {telling.name(choice)} ({figures}): {telling.name(best)} {verb} a little higher "
             f"({telling.figures(best)}), but of those within a point of the best the earliest is taken.{votes}"
         )
     elif decision.sureness == "clear":

@@ -76,8 +76,8 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
         say(f"It is not finished: `lorasmith resume {name}` goes on.")
     if report.ask:
         say(f"Your eye can settle it: `lorasmith compare {name}` on a terminal, or the page, shows pairs to vote on.")
-    idle = report.votes - (report.decision.votes if report.decision is not None else 0)
-    if idle:
+    idle = report.votes - report.decision.votes if report.decision is not None else 0
+    if idle and report.choice is not None:
         one = "One of your votes is" if idle == 1 else f"{idle} of your votes are"
         say(f"{one} on pictures that the choice is not made from (another weight, an epoch given up): no count there.")
     if report.votes:

@@ -64,7 +64,7 @@ function renderFacts(now) {
     if (report.checkpoints.length > 1) {
       const chance = `${round(100 * (now.chance ?? NaN))}\u00a0%`;
       facts.push(!now.best || same(now.best, now.choice) ? ["Chance it is best", chance, "by these measures"]
-        : ["Chance of the best", chance, `${nameOf(now.best)}, measured highest`]);
+        : ["Chance of the best", chance, now.votes ? `${nameOf(now.best)}, highest with your votes` : `${nameOf(now.best)}, measured highest`]);
     }
     facts.push(["Use it at weight", String(at[1]), at[1] === 1 ? "the full weight" : "better than 1"]);
   }
