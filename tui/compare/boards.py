@@ -39,7 +39,7 @@ class Result(Board):
             yield [(" The choice is hidden while you vote.", "muted")]
             return
         words, ink = headline(self.seen)
-        votes = self.seen.report.votes
+        votes = self.seen.decision.votes
         yield spread([(f" {words}", ink)], [(f"{count(votes, 'vote')} " if votes else "", "muted")], width)
 
 
