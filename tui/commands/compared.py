@@ -79,7 +79,7 @@ def _tell_next(report: Report, run: RunFolder, name: str) -> None:
     idle = report.votes - report.decision.votes if report.decision is not None else 0
     if idle and report.choice is not None:
         one = "One of your votes is" if idle == 1 else f"{idle} of your votes are"
-        say(f"{one} on pictures that the choice is not made from (another weight, an epoch given up): no count there.")
+        say(f"{one} not counted: the choice is not made from those pictures (another weight, an epoch given up).")
     if report.votes:
         say(f"`lorasmith compare {name} --unvote` takes the last of your votes back.")
     if report.choice is not None:
