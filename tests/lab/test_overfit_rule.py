@@ -130,7 +130,8 @@ def test_a_rule_of_thumb_and_the_narrower_rule():
     reals = [Reality(TRUE, BASE, epochs) for epochs in ((half, best, half, half), (best, half, half, half))]
     outcomes = [Outcome(Trial("fox", seed), all_ways(real), Choice(3, (1,))) for seed, real in enumerate(reals)]
     assert fixed(outcomes, "both") == (
-        "Had epoch 1 been taken each time: 2 of 2 hit by both, 12.9 points below the best."
+        "Had epoch 1 been taken each time: 2 of 2 hit by both, 12.9 points below the best.\n"
+        "Had 5% of the way been taken each time: 2 of 2 hit by both, 12.9 points below the best."
     )
     assert narrowly(outcomes) == "By the scenes' error alone, of 2: 1 by both, 1 by the judge, 1 by the true drawing."
 
