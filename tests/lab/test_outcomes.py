@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from engine.lab.overfit import (
+from engine.lab.outcomes import (
     Choice,
     Outcome,
     Reality,
@@ -40,7 +40,7 @@ TRUE = {"drawing": 0.8, "fidelity": 0.8}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """A bootstrap of few draws: what is asked here does not hang on their number."""
-    monkeypatch.setattr("engine.lab.overfit._DRAWS", 50)
+    monkeypatch.setattr("engine.lab.outcomes._DRAWS", 50)
 
 
 def test_balance_is_the_harmonic_mean_between_the_base_and_true_pictures():
