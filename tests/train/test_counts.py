@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from training_runs import forked
 
 from engine.bench.small import host_syncs, paint_pictures, small_training, step_ratio
@@ -25,12 +26,31 @@ def test_no_step_waits_for_the_device(tmp_path, optimizer, precision):
     in_child(count)
 
 
+def test_a_step_that_waits_is_counted(tmp_path):
+    def count() -> None:
+        prepared = small_training(tmp_path, paint_pictures(tmp_path / "pictures", 6, (128, 96)))
+        real = prepared.trainer.step
+
+        def waiting(number, group):
+            torch.ones(4).sum().item()
+            torch.arange(4)[torch.ones(4, dtype=torch.bool)]
+            return real(number, group)
+
+        prepared.trainer.step = waiting
+        figure = host_syncs(prepared.trainer, list(prepared.schedule.groups(0))[:3])
+        assert figure.value == 2 * 3, figure
+
+    in_child(count)
+
+
 def test_the_engines_step_costs_what_a_bare_step_costs(tmp_path):
     def compare() -> None:
         prepared = small_training(tmp_path, paint_pictures(tmp_path / "pictures", 6, (128, 96)))
         group = next(iter(prepared.schedule.groups(0)))
         # The goal is 1.05; on a machine that is busy with other things single turns stray by a fifth.
-        figure = min((step_ratio(prepared.trainer, group) for _ in range(3)), key=lambda figure: figure.value)
-        assert figure.value <= 1.05, figure
+        figures = []
+        while len(figures) < 3 and not (figures and figures[-1].value <= 1.05):
+            figures.append(step_ratio(prepared.trainer, group))
+        assert figures[-1].value <= 1.05, figures
 
     in_child(compare)
