@@ -11,6 +11,7 @@ from tui.text import count, duration, size
 
 if TYPE_CHECKING:
     from engine.compare.outlook import Outlook
+    from engine.select.readers import Readers
 
 _BYTES_FROM = 10_000_000  # a stage that counts further counts bytes: nobody has as many pictures
 _UNITS = {"regularize": "picture", "words": "picture", "bank": "picture", "plot": "picture",
@@ -48,6 +49,15 @@ def cost_words(seen: Outlook) -> str:
     if seen.span is None:
         return pictures
     return f"{pictures}, {' to '.join(dict.fromkeys(map(duration, seen.span)))} here"
+
+
+def fetch_words(readers: Readers) -> str:
+    """'siglip2 (4.6 GB) and dinov2 (346.0 MB), 4.9 GB in all': encoders that are not here, as a download."""
+    each = [
+        shown(one.name) + (f" ({size(one.megabytes * 1e6)})" if one.megabytes else "") for one in readers.offered
+    ]
+    whole = f", {size(readers.megabytes * 1e6)} in all" if len(each) > 1 and readers.megabytes else ""
+    return " and ".join(filter(None, (", ".join(each[:-1]), each[-1]))) + whole
 
 
 def unit_of(kind: str) -> str:

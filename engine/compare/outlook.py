@@ -1,4 +1,4 @@
-"""What a comparison will cost, told before anything is drawn: pictures, and the time as measured before. Light."""
+"""What a comparison will cost and what will see its pictures, told before anything is drawn. Light."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from engine.base.find import DEMO
 from engine.compare.grid import Cost, cost, grid_of
 from engine.compare.report import read_report
 from engine.compare.settings import KIND, CompareJob, Depth, read_compare_job
@@ -13,15 +14,22 @@ from engine.compare.sources import open_source
 from engine.errors import LorasmithError
 from engine.estimate import base_shape
 from engine.runs.folder import list_runs
+from engine.select.readers import NO_READER, Readers, choose_readers
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Pictures, and seconds for one where a comparison with this base was made before."""
+    """Pictures, and seconds for one where a comparison with this base was made before; and the encoders there are, with
+    those that see more and are not here.
+
+    blind: likeness could not be measured and nobody asked for that, so every picture would be drawn and nothing chosen.
+    """
 
     checkpoints: int
     pictures: Cost
     seconds: float | None
+    readers: Readers
+    blind: bool
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -38,11 +46,13 @@ def outlooks(job: CompareJob, depths: Iterable[Depth], own_set: str = "") -> dic
     """The same for a job at each of these depths; the runs of before are looked through once."""
     source, seconds = open_source(job), seconds_before(job)
     native = base_shape(source.base.model)[1]
+    readers = choose_readers(source.kind, demo=source.base.model == DEMO, given=job.readers, pending=job.fetch)
+    blind = readers.likeness is None and not job.fetch and job.readers != (NO_READER,)
     found: dict[Depth, Outlook] = {}
     for depth in depths:
         asked = replace(job, depth=depth)
         grid = grid_of(asked, source, native=native, step=64, own_set=own_set)
-        found[depth] = Outlook(len(source.entries), cost(grid, len(source.entries), asked), seconds)
+        found[depth] = Outlook(len(source.entries), cost(grid, len(source.entries), asked), seconds, readers, blind)
     return found
 
 

@@ -16,6 +16,8 @@ from engine.plan import Kind
 from engine.vision.models import OF_THE_DEMO, ROLES, Loader, ModelSource, Role, find_model, installed
 
 DEMO_LIKENESS = "demo-perceptual"
+NO_READER = "none"
+"""In place of a name: nothing is measured, the pictures are only drawn."""
 
 Reading = Literal["likeness", "faces", "masks", "following", "looks", "copying"]
 """What is read: how like the subject (by whole or masked pictures, or by faces), how well the text is followed and in
@@ -70,6 +72,8 @@ _LACKING: Mapping[Reading, str] = {
     "copying": "Copies of training pictures are not looked for: there is no copy detector on this machine.",
 }
 
+_UNREAD = "No picture is measured, as you asked: they are for your own eyes."
+
 Report = Callable[[str, int, int], None]
 """Of downloads: the model's name, bytes done, bytes in all of the repository at hand."""
 
@@ -108,18 +112,28 @@ class Readers:
         """One sentence for each model that is not here."""
         return tuple(offer(source) for source in self.offered)
 
+    @property
+    def megabytes(self) -> int:
+        """What is offered, as a download; nobody knows of some."""
+        return sum(source.megabytes for source in self.offered)
+
 
 def choose_readers(
-    kind: Kind, *, demo: bool, given: Sequence[str] = (), fetch: bool = False, report: Report | None = None
-) -> Readers:
+    kind: Kind, *, demo: bool, given: Sequence[str] = (), fetch: bool = False, report: Report | None = None,
+    pending: bool = False,
+) -> Readers:  # fmt: skip
     """The encoders for a subject of this kind; on the demo's base (`demo`) the lab's small ones.
 
     given: known names, hub names or folders, such as "dinov2", or for one reading: "looks=dinov2". With fetch, what is
-    named or preferred and not here is downloaded. Raises LorasmithError for a name that is none, one that is not here
+    named or preferred and not here is downloaded; with pending nothing is yet, but what is named may be absent and is
+    then among the offered. Raises LorasmithError for a name that is none, one that is not here
     where nothing may be fetched, and a download that fails.
     """
+    if tuple(given) == (NO_READER,):
+        return Readers(kind, "whole", notes=(_UNREAD,))
     named = _named(given, fetch, report)
-    _check_here(named)
+    if not pending:
+        _check_here(named)
     found: dict[Reading, ModelSource | None] = {}
     if demo:
         # SSCD takes true drawings of one emoji on other grounds for copies (0.76, where its mark is 0.75): not here.
@@ -139,11 +153,14 @@ def choose_readers(
     offered = tuple(
         source for name, reading in offers.items() if not (source := find_model(name, READINGS[reading])).here
     )
+    offered = tuple(dict.fromkeys((*(source for source in named.values() if not source.here), *offered)))
     return _readers(kind, found, notes, offered)
 
 
 def check_readers(given: Sequence[str], *, fetch: bool = False) -> None:
     """LorasmithError for what `choose_readers` would refuse of these names; nothing is downloaded or loaded."""
+    if tuple(given) == (NO_READER,):
+        return
     named = _named(given, False, None)
     if not fetch:
         _check_here(named)
@@ -199,11 +216,11 @@ def _wanted(kind: Kind, found: Mapping[Reading, ModelSource | None]) -> tuple[Re
 
 
 def _spared(name: Reading, found: Mapping[Reading, ModelSource | None]) -> bool:
-    """Whether a reading's absence needs no word: no likeness to be masked, or an encoder that takes words off."""
+    """Whether a reading's absence needs no word: no likeness to be masked or stand in, or an encoder that takes
+    words off.
+    """
     likeness = found.get("likeness")
-    if name == "masks":
-        return likeness is None or likeness.loader in OF_THE_DEMO
-    return name == "faces" and likeness is not None and likeness.loader in OF_THE_DEMO
+    return name in ("masks", "faces") and (likeness is None or likeness.loader in OF_THE_DEMO)
 
 
 def _has_best(name: Reading, found: Mapping[Reading, ModelSource | None]) -> bool:

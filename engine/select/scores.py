@@ -158,7 +158,9 @@ def evaluate(
 
 def _fidelity(likeness: Likeness | None, grid: Grid, own, draws: int) -> tuple[Anchors | CannotTell, Axis | CannotTell]:
     if likeness is None:
-        none = CannotTell("Fidelity was not measured: there are no photographs of the subject to compare with.")
+        none = CannotTell(
+            "Fidelity was not measured: that takes photographs of the subject and an encoder that sees them."
+        )
         return none, none
     slots = grid.slots_of(LIKENESS)
     if not len(slots):

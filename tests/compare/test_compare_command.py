@@ -179,6 +179,50 @@ def test_a_reader_that_is_none_is_refused_before_the_job_keeps_it(no_engine, cap
     assert made.run.job.read_text() == before and not no_engine
 
 
+@pytest.fixture
+def bare_server(monkeypatch, tmp_path):
+    """A finished training on SDXL, on a machine that holds no encoder; its run."""
+    made = comparison.finished()
+    shutil.rmtree(made.run.path)
+    text = made.training.plan.read_text()
+    made.training.plan.write_text(text.replace('model = "demo"', 'model = "sdxl-1.0"'))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("engine.vision.models._package_folders", lambda package, inside: [])
+    return made.training
+
+
+def test_where_nothing_could_be_measured_it_is_said_before_anything_is_drawn(bare_server, no_engine, capsys):
+    assert main(["compare", "fox"]) == 1 == main(["compare", "fox", "--json"])
+    told = " ".join(capsys.readouterr().err.split())
+    assert told.count("No encoder on this machine could see how like your subject a picture is") == 2
+    assert "siglip2 (4.6 GB), clipseg (603.0 MB), dinov2 (346.0 MB) and sscd (99.0 MB), 5.6 GB in all" in told
+    assert not no_engine and not (bare_server.path.parent / "fox-compare").exists()
+
+    assert main(["compare", "fox", "--readers", "none", "--readers", "dinov2"]) == 1
+    assert "none goes alone" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [(["--fetch"], (True, ())), (["--readers", "none"], (False, ("none",)))]
+)
+def test_it_begins_with_encoders_that_are_to_be_fetched_or_to_draw_only(bare_server, no_engine, capsys, asked, kept):
+    main(["compare", "fox", *asked])
+    out = " ".join(said(capsys).split())
+    assert ("First siglip2 (4.6 GB), clipseg" in out) == (asked == ["--fetch"]) and len(no_engine) == 1
+    job = read_compare_job(no_engine[0].job)
+    assert (job.fetch, job.readers) == kept
+
+
+def test_where_some_encoders_are_lacking_it_is_said_and_goes_on(bare_server, own_home, no_engine, capsys):
+    place = own_home / "models" / "dinov2"
+    place.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
+        (place / name).write_text("{}")
+    main(["compare", "fox"])
+    out = " ".join(said(capsys).split())
+    assert "--fetch brings what sees more: siglip2 (4.6 GB), clipseg" in out and len(no_engine) == 1
+
+
 def test_readers_that_were_named_are_remembered_until_the_default_ones_are_asked_for(no_engine, capsys):
     made = comparison.finished()
     assert main(["compare", "fox", "--readers", "demo"]) == 0 == main(["compare", "fox", "--quick"])

@@ -78,8 +78,9 @@ def test_a_bare_machine_is_told_what_is_lacking_and_what_it_would_cost():
     readers = choose_readers("person", demo=False)
     assert not readers.used
     said = " ".join(readers.notes)
-    for lacking in ("Faces are not compared", "Prompt following and styles", "Diversity", "Copies of training"):
+    for lacking in ("Fidelity is not measured", "Prompt following and styles", "Diversity", "Copies of training"):
         assert lacking in said
+    assert "whole pictures are" not in said, "nothing stands in for a reader of faces"
     assert [source.name for source in readers.offered] == ["auraface", "siglip2", "dinov2", "sscd"]
     assert all("MB to fetch" in sentence and sentence.endswith(".") for sentence in readers.offers)
     assert "4,580 MB" in readers.offers[1] and "Apache-2.0" in readers.offers[1]
@@ -97,6 +98,26 @@ def test_a_server_with_everything(own_home: Path):
     assert not readers.notes and not readers.offered
     assert "trust fidelity less" in choose_readers("style", demo=False).notes[0]
     assert len(readers.licences) == 4 and all(licence.endswith(".") for licence in readers.licences)
+
+
+def test_none_measures_nothing_whatever_is_here(own_home: Path):
+    server(own_home, "siglip2", "dinov2", "sscd", "auraface")
+    for demo in (True, False):
+        readers = choose_readers("person", demo=demo, given=["none"])
+        assert not readers.used and not readers.offered and readers.notes == (
+            "No picture is measured, as you asked: they are for your own eyes.",
+        )
+    with pytest.raises(LorasmithError, match="no known name"):
+        choose_readers("person", demo=False, given=["none", "siglip2"])
+
+
+def test_what_is_named_and_still_to_be_fetched_is_among_the_offered(own_home: Path):
+    server(own_home, "siglip2", "clipseg")
+    with pytest.raises(LorasmithError, match="is not on this machine"):
+        choose_readers("animal", demo=False, given=["looks=dinov2"])
+    readers = choose_readers("animal", demo=False, given=["looks=dinov2"], pending=True)
+    assert [source.name for source in readers.offered] == ["dinov2", "sscd"]
+    assert readers.megabytes == 346 + 99 and readers.likeness is not None
 
 
 def test_without_a_mask_the_background_is_warned_of(own_home: Path):

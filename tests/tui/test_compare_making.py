@@ -180,6 +180,40 @@ async def test_a_training_without_one_begins_it_after_saying_what_it_costs(compa
     assert job.depth == "quick" and job.run == str(training.path)
 
 
+async def test_encoders_that_are_not_here_are_fetched_first_unless_that_is_left_out(
+    comparison_run, own_home, monkeypatch, tmp_path
+):
+    from engine.compare.settings import read_compare_job
+    from engine.errors import RunError
+
+    shutil.rmtree(comparison_run().path)
+    training = finished_training(own_home)
+    training.plan.write_text(training.plan.read_text().replace('model = "demo"', 'model = "sdxl-1.0"'))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("engine.vision.models._package_folders", lambda package, inside: [])
+    begun = []
+
+    def start_engine(folder: RunFolder, verb: str) -> None:
+        begun.append(read_compare_job(folder.job))
+        raise RunError("no graphics card is free")
+
+    monkeypatch.setattr(starting, "start_engine", start_engine)
+    async with opened(training) as pilot:
+        await until(pilot, "c compare")
+        await pilot.press("c")
+        await until(pilot, "First, once for all comparisons: the download of siglip2", "f leaves the download out")
+        await pilot.press("enter")
+        await until(pilot, "no graphics card is free")
+        await pilot.press("escape")
+        await pilot.press("c")
+        await until(pilot, "f leaves the download out")
+        await pilot.press("f")
+        await until(pilot, "Nothing is measured and none chosen without siglip2", "f fetches first")
+        await pilot.press("enter")
+        await until(pilot, "no graphics card is free")
+    assert [(job.fetch, job.readers) for job in begun] == [(True, ()), (False, ("none",))]
+
+
 async def test_a_comparison_that_is_refused_says_why_and_leaves_nothing(comparison_run, own_home, monkeypatch):
     from engine.errors import RunError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.compare.find import comparison_name, comparison_of, parent_of, same_files, self_test_of
-from engine.compare.outlook import outlook
+from engine.compare.outlook import Outlook, outlook
 from engine.compare.report import Report, read_report, report_path
 from engine.compare.settings import (
     DOSES,
@@ -27,13 +27,14 @@ from engine.files import write_atomic
 from engine.plan import KINDS
 from engine.runs.folder import RunFolder, create_run, find_run
 from engine.runs.summary import read_summary
+from engine.select.readers import NO_READER, check_readers
 from tui.arguments import Parser, given, json_argument, named, positive, screen_arguments
 from tui.commands.compared import tell_comparison, tell_self_test
 from tui.commands.status import typed
 from tui.commands.train import begin_run
 from tui.follow import Interrupts, follow
 from tui.launch import can_draw, open_app
-from tui.telling import cost_words
+from tui.telling import cost_words, fetch_words
 from tui.text import count, home_path, say
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def compare_arguments(parser: Parser) -> None:
     parser.add_argument("--cfg", type=float, metavar="X", help="how strictly prompts are followed (6; demo: 4.5)")
     parser.add_argument("--readers", action="append", default=[], metavar="MODEL",
                         help="who looks at the pictures: dinov2, siglip2, a hub name or a folder; looks=dinov2 for one "
-                        "measure; repeatable, remembered; default goes back to the best that are here")  # fmt: skip
+                        "measure; repeatable, remembered; default: again the best that are here; "
+                        "none: only draw")  # fmt: skip
     parser.add_argument("--fetch", action="store_true", help="first fetch the encoders that see best")
     parser.add_argument("--lean", type=_lean, metavar="X",
                         help="below 1 towards fidelity, above 1 flexibility (1); remembered")  # fmt: skip
@@ -176,12 +178,12 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
 
 def _readers(asked: Namespace) -> tuple[str, ...]:
     """The encoders that were named; none, which are the default ones, where that word was given."""
-    from engine.select.readers import check_readers
-
     if asked.readers == [_DEFAULT]:
         return ()
     if _DEFAULT in asked.readers:
         raise PlanError(f"--readers {_DEFAULT} goes alone: it takes back every other that was named.")
+    if NO_READER in asked.readers and len(asked.readers) > 1:
+        raise PlanError(f"--readers {NO_READER} goes alone: with it nothing is measured.")
     check_readers(asked.readers, fetch=asked.fetch)  # a job would keep a name that is none
     return tuple(asked.readers)
 
@@ -235,9 +237,12 @@ def _work(
     text = None
     if run is None or not own_prompts(run).is_file() or Path(job.prompts).expanduser().is_file():
         text = _own_set(job)
+    there = run is not None and text is None and own_prompts(run).is_file()
+    own_set = str(own_prompts(run)) if there else job.prompts if text is not None else ""  # type: ignore[arg-type]
+    seen = outlook(job, str(Path(own_set).expanduser()) if own_set else "")
+    _refuse_blind(seen)
     if not asked.json:
-        there = run is not None and text is None and own_prompts(run).is_file()
-        _tell_cost(job, str(own_prompts(run)) if there else job.prompts if text is not None else "")  # type: ignore[arg-type]
+        _tell_cost(job, seen)
     if run is None:
         run = create_run(_name(asked, job), job_text(job), kind=KIND, parent=parent_of(job))
     elif read_compare_job(run.job) != job:
@@ -258,11 +263,24 @@ def _name(asked: Namespace, job: CompareJob) -> str:
     return f"{base}-{'self-test' if job.dose else KIND}"
 
 
-def _tell_cost(job: CompareJob, own_set: str) -> None:
-    """How many pictures, and how long where this base was drawn with before."""
+def _refuse_blind(seen: Outlook) -> None:
+    """LorasmithError where nothing could be chosen in the end: said before hundreds of pictures are drawn."""
+    if seen.blind:
+        raise LorasmithError(
+            "No encoder on this machine could see how like your subject a picture is, so all would be drawn and none "
+            f"chosen. --fetch first fetches {fetch_words(seen.readers)}, once for all comparisons; --readers MODEL "
+            f"takes a folder that you have; --readers {NO_READER} only draws."
+        )
+
+
+def _tell_cost(job: CompareJob, seen: Outlook) -> None:
+    """How many pictures, and how long where this base was drawn with before; and what is fetched or could be."""
     if job.run and read_summary(RunFolder(Path(job.run))).alive:
         say(f"{shown(Path(job.run).name)} is still training: what it has saved so far is compared.")
-    seen = outlook(job, str(Path(own_set).expanduser()) if own_set else "")
+    if seen.readers.offered and job.fetch:
+        say(f"First {fetch_words(seen.readers)} will be fetched, once for all comparisons.")
+    elif seen.readers.offered:
+        say(f"--fetch brings what sees more: {fetch_words(seen.readers)}.")
     if job.dose:
         say(f"The same LoRA, epoch {job.dose}, is drawn at {len(DOSES)} weights from 0 to 2.")
         return

@@ -20,14 +20,16 @@ from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
+from engine.select.readers import NO_READER
 from tui.steps.form import Line, Said
-from tui.telling import cost_words
+from tui.telling import cost_words, fetch_words
 from tui.text import count
 from tui.widgets.board import Row
 from tui.widgets.listing import Listing
 
 if TYPE_CHECKING:
     from engine.compare.outlook import Outlook
+    from engine.select.readers import Readers
     from tui.app import LorasmithApp
 
 DEPTHS: tuple[tuple[Depth, str], ...] = (
@@ -61,6 +63,16 @@ class Costs:
     job: CompareJob
     outlooks: Mapping[Depth, Outlook]
 
+    @property
+    def readers(self) -> Readers:
+        """Who would see the pictures; the same at every depth."""
+        return next(iter(self.outlooks.values())).readers
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing could be chosen without a download."""
+        return next(iter(self.outlooks.values())).blind
+
     def words(self, depth: Depth) -> str:
         seen = self.outlooks[depth]
         return cost_words(seen) + ("; how long one takes here shows when it draws" if seen.span is None else "")
@@ -76,7 +88,9 @@ def costs_of(run: RunFolder) -> Costs:
 
 
 class StartCompare(ModalScreen[RunFolder | None]):
-    """Asks how thoroughly, says what it costs, starts the job; `escape` leaves all as it is (None)."""
+    """Asks how thoroughly, says what it costs and whether encoders are to be fetched first, starts the job; `escape`
+    leaves all as it is (None).
+    """
 
     DEFAULT_CSS = """
     StartCompare { align: center middle; }
@@ -86,10 +100,14 @@ class StartCompare(ModalScreen[RunFolder | None]):
     }
     StartCompare #asks { height: 3; }
     StartCompare #depths { height: 3; }
-    StartCompare #says { height: 5; margin-top: 1; }
+    StartCompare #says { height: 8; margin-top: 1; }
     """
 
-    BINDINGS = [Binding("escape", "leave", show=False), Binding("enter", "begin", show=False, priority=True)]
+    BINDINGS = [
+        Binding("escape", "leave", show=False),
+        Binding("enter", "begin", show=False, priority=True),
+        Binding("f", "fetch", show=False),
+    ]
 
     @dataclass
     class Told(Message):
@@ -105,6 +123,7 @@ class StartCompare(ModalScreen[RunFolder | None]):
         self.costs: Costs | None = None
         self.trouble = ""
         self.beginning = False
+        self.fetching = False  # encoders that are not here, before anything is drawn
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -148,15 +167,31 @@ class StartCompare(ModalScreen[RunFolder | None]):
             depth = DEPTHS[self.query_one(Listing).at][0]
             checkpoints = count(self.costs.outlooks[depth].checkpoints, "checkpoint")
             parts.append((f"{checkpoints} and the untouched base: {self.costs.words(depth)}.", "plain"))
+            if self.costs.readers.offered:
+                parts.append(self._fetch_words(self.costs))
             parts.append(("It goes on when you leave, can be stopped at any moment and keeps what is drawn.", "muted"))
-        keys = "escape leaves all as it is." if self.trouble else "enter begins, ↑↓ choose, escape leaves all as it is."
-        self.query_one("#says", Said).show(*parts, (keys, "muted"))
+        self.query_one("#says", Said).show(*parts, (self._keys(), "muted"))
+
+    def _keys(self) -> str:
+        keys = [] if self.trouble else ["enter begins", "↑↓ choose"]
+        if self.costs is not None and self.costs.readers.offered and not self.beginning:
+            keys.append("f leaves the download out" if self.fetching else "f fetches first")
+        return ", ".join((*keys, "escape leaves all as it is."))
+
+    def _fetch_words(self, costs: Costs) -> tuple[str, str]:
+        what = fetch_words(costs.readers)
+        if self.fetching:
+            return f"First, once for all comparisons: the download of {what}.", "plain"
+        if costs.blind:
+            return f"Nothing is measured and none chosen without {what}.", "warn"
+        return f"More would be seen with {what}.", "muted"
 
     def on_start_compare_told(self, message: Told) -> None:
         if message.started is not None:
             self.dismiss(message.started)
             return
-        self.costs = message.costs or self.costs
+        if message.costs is not None:
+            self.costs, self.fetching = message.costs, message.costs.blind
         self.trouble, self.beginning = message.trouble, False
         self._say()
 
@@ -164,12 +199,19 @@ class StartCompare(ModalScreen[RunFolder | None]):
         if not self.beginning:
             self.dismiss(None)
 
+    def action_fetch(self) -> None:
+        if self.costs is not None and self.costs.readers.offered and not self.beginning:
+            self.fetching = not self.fetching
+            self._say()
+
     def action_begin(self) -> None:
         if self.costs is None or self.beginning:
             return
         self.beginning, self.trouble = True, ""
         self._say()
-        job = replace(self.costs.job, depth=DEPTHS[self.query_one(Listing).at][0])
+        job = replace(self.costs.job, depth=DEPTHS[self.query_one(Listing).at][0], fetch=self.fetching)
+        if self.costs.blind and not self.fetching:
+            job = replace(job, readers=(NO_READER,))
         threading.Thread(target=self._begin, args=(job,), daemon=True, name="begin").start()
 
     def _begin(self, job: CompareJob) -> None:
