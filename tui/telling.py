@@ -29,8 +29,14 @@ def stage_words(name: str, done: int | None, total: int | None) -> str:
     if done is None:
         return shown(name)
     if max(done, total or 0) >= _BYTES_FROM:
-        return f"{shown(name)} {size(done)}" + (f" of {size(total)}" if total is not None else "")
+        return f"{shown(name)} {progress_words(done, total)}"
     return f"{shown(name)} {done}/{total}" if total is not None else f"{shown(name)} {done}"
+
+
+def progress_words(done: int, total: int | None) -> str:
+    """'1,200 of 4,000', or of bytes '1.2 GB of 6.9 GB'; a stage says only how far it is, not in what."""
+    number = size if max(done, total or 0) >= _BYTES_FROM else "{:,}".format
+    return number(done) + (f" of {number(total)}" if total is not None else "")
 
 
 def rate_words(done: int, total: int, rate: float, left: float | None = None) -> str:

@@ -10,7 +10,7 @@ from engine.runs.folder import create_run
 from engine.runs.summary import read_summary
 from tui.commands.status import progress
 from tui.follow import Story
-from tui.telling import rate_words, stage_words
+from tui.telling import progress_words, rate_words, stage_words
 
 
 @pytest.mark.parametrize(("kind", "said"), [("regularize", "picture 3/40"), ("words", "picture 3/40"),
@@ -27,6 +27,8 @@ def test_a_drawing_job_counts_pictures(kind: str, said: str):
 def test_bytes_are_said_as_people_count_them():
     assert stage_words("reading it", 1_234_567_890, 6_938_040_682) == "reading it 1.2 GB of 6.9 GB"
     assert stage_words("encoding pictures", 12, 40) == "encoding pictures 12/40"
+    assert progress_words(1_234_567_890, 6_938_040_682) == "1.2 GB of 6.9 GB"
+    assert progress_words(1_200, 4_000) == "1,200 of 4,000" and progress_words(1_200, None) == "1,200"
     assert rate_words(2_000_000_000, 6_000_000_000, 5e8) == "500.0 MB/s, 8.0 s left"
     assert rate_words(10, 40, 0.5) == "2.0 s each, 60 s left"
 

@@ -10,7 +10,7 @@ from textual.geometry import Size
 from engine.errors import shown
 from engine.runs.folder import RunFolder
 from engine.runs.summary import RunSummary
-from tui.telling import stage_words, unit_of
+from tui.telling import progress_words, stage_words, unit_of
 from tui.text import GIB, clock, duration, pace
 from tui.watch.story import Card, Line, Seen, Stage
 from tui.widgets.board import Board, Row, bar, spread, text_width, wrap
@@ -120,7 +120,7 @@ class Progress(SeenBoard):
         return self._line("epoch", done / each, words, [(_ends(summary), "strong")], width, room)
 
     def _bar(self, name: str, done: int, total: int, unit: str, right: str, width: int, room: int) -> Row:
-        words = f"{unit} {done:,} of {total:,}".strip()
+        words = f"{unit} {progress_words(done, total)}".strip()
         return self._line(name, done / total, words, [(right, "plain")], width, room)
 
     def _line(self, name: str, share: float, words: str, right: Row, width: int, room: int) -> Row:
@@ -248,8 +248,7 @@ class Stages(SeenBoard):
             broken = stage is seen.stages[-1] and not seen.summary.alive and seen.summary.status != "finished"
             done = stage.over and not broken
             mark, ink = ("▸", "accent") if live else ("✓", "good") if done else ("▪", "warn")
-            count = f"{stage.done:,}" + (f" of {stage.total:,}" if stage.total is not None else "") if (
-                stage.done is not None) else ""  # fmt: skip
+            count = progress_words(stage.done, stage.total) if stage.done is not None else ""
             name = shown(stage.name)
             room = max(0, 34 - text_width([(name, "")]))
             row = [(f" {mark} ", ink), (name + " " * room, "strong" if live else "plain"), (f"{count:>22}", "")]
