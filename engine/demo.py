@@ -35,7 +35,7 @@ def demo_plan() -> Plan:
     """Ten epochs on the embedded base; its pictures lie in `pictures` beside the plan (see `copy_pictures`).
 
     The sample prompts show in turn: the subject, the subject in a style, the class word, and another object. The
-    rate is ten times SDXL's because the base is small; the last epochs overtrain on purpose, so that it is seen.
+    rate is ten times SDXL's because the base is small; the class word is lost on the way, so that it is seen.
     """
     words = f"{TRIGGER} {CLASS_WORD}"
     return Plan(

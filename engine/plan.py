@@ -209,7 +209,7 @@ class Plan:
     output: Output = field(default_factory=Output)
 
 
-# The rate that suits each optimizer; the guide's 1e-4..3e-4 is AdamW's. Lion takes a third to a tenth of that
+# The rate that suits each optimizer; the usual 1e-4..3e-4 is AdamW's. Lion takes a third to a tenth of that
 # (its update has unit size), Prodigy finds its own and wants 1, Adafactor here runs with a stated rate.
 SUITED_RATE: dict[str, float] = {
     "adamw8bit": 1e-4,

@@ -10,7 +10,7 @@ from engine.plan import Plan, effective_rate, learning_rate, text_encoder_rates
 from engine.plan_finding import SDXL_SIDES, Finding, error, note, warning
 from engine.plan_values import rate_text
 
-# Rates within which each optimizer is usually run. AdamW's is the guide's; Lion's is a third to a tenth of
+# Rates within which each optimizer is usually run. AdamW's is the usual one; Lion's is a third to a tenth of
 # it.
 USUAL_RATES: dict[str, tuple[float, float]] = {
     "auto": (1e-4, 3e-4),

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _MARK = "#~ "
 _HEAD = (
-    "A draft of the wizard, and a plan like any other: `lorasmith` goes on with it, `lorasmith train THIS_FILE` "
-    "starts it.\nThe lines at the end that begin with #~ are the wizard's own memory; it does without them."
+    "A draft of the wizard, and a plan like any other: `lorasmith`, then n, goes on with it, `lorasmith train "
+    "THIS_FILE` starts it.\nThe lines at the end that begin with #~ are the wizard's own memory; it does without them."
 )
 _UNNAMED = "new-lora"
 FOLDER = "pictures.folders.path"  # the key under which a folder that is typed, and not there yet, is kept

@@ -179,7 +179,7 @@ def _after(app: LorasmithApp, log: Path) -> int:
             say(f"{shown(run.name)} goes on all the same: `lorasmith` returns to it.", file=sys.stderr)
         return code
     if app.drafted and app.current_mode == "plan":
-        say(f"The draft {shown(app.drafted)} is kept as it is; `lorasmith` goes on with it.")
+        say(f"The draft {shown(app.drafted)} is kept as it is; `lorasmith`, then n, goes on with it.")
     elif run is not None:
         with contextlib.suppress(RunError):  # gone meanwhile: the screen has said so
             _say_farewell(run)

@@ -36,7 +36,7 @@ KNOWN: tuple[KnownCaptioner, ...] = (
     KnownCaptioner("florence-2", "florence-community/Florence-2-large", "a detailed sentence; 1.6 GB"),
     KnownCaptioner("qwen", "Qwen/Qwen2.5-VL-7B-Instruct", "follows an instruction: the best; 17 GB", True),
     KnownCaptioner("wd", "SmilingWolf/wd-swinv2-tagger-v3", "booru tags, for anime bases; 0.5 GB"),
-    KnownCaptioner("labels", "efficientnet-lite0", "names what it sees in a plain sentence; needs no network"),
+    KnownCaptioner("labels", "efficientnet-lite0", "names what it sees in a plain sentence; a small package"),
     KnownCaptioner("scenes", "", "for the demo's painted scenes only"),
 )
 

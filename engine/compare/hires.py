@@ -1,4 +1,4 @@
-"""The guide's claim put to the test: an early checkpoint with the high-res fix, against a late one without it."""
+"""A common claim put to the test: an early checkpoint with the high-res fix, against a late one without it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """The job of a comparison, `python -P -m engine compare RUN`: few pictures of all checkpoints, more of those that may
-be the best, the finalists at other weights, and the guide's claim about the high-res fix put to the test.
+be the best, the finalists at other weights, and a common claim about the high-res fix put to the test.
 
 Every picture is kept as it is drawn, every stage works out from what is there what is missing: a stop, a kill or a
 full disk at any moment costs the batches in hand and no more.

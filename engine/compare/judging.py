@@ -226,7 +226,7 @@ def _ask(decision: Decision | Undecided) -> tuple[tuple[At, At], ...]:
 
 
 def _hires(report: Report, measured: Measurements, decision: Decision | Undecided) -> HiresRow | None:
-    """The guide's claim on this run: the early choice with the high-res fix against a late one without it.
+    """A common claim, on this run: the early choice with the high-res fix against a late one without it.
 
     Flexibility is what was weighed in the decision, so that it agrees with the rows.
     """

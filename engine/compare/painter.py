@@ -36,7 +36,7 @@ from engine.runs.job import Job, Stopped
 _BYTES_A_PIXEL = 1.6  # of a PNG of a drawn photograph
 
 HIRES = HiresFix()
-"""The high-res fix as the guide takes it: denoise 0.4, 1.5 times the size."""
+"""The high-res fix as it is usually set: denoise 0.4, 1.5 times the size."""
 
 
 class Undrawable(LorasmithError):

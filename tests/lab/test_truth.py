@@ -40,7 +40,7 @@ def test_the_demo_trained_past_its_best_gains_the_subject_and_loses_freedom(own_
     truths = [teller.tell(None)] + [teller.tell(path) for path in sorted(folder.checkpoints.iterdir())]
     fidelity, flexibility = [t.fidelity for t in truths], [t.flexibility for t in truths]
     shown = table([(f"epoch {at}", truth) for at, truth in enumerate(truths)])
-    # The order the guide claims: the subject is there by epoch 4 and hardly nearer at 10; freedom is lost for good.
+    # The order that is often claimed: the subject is there by epoch 4, hardly nearer at 10; freedom is lost for good.
     assert fidelity[0] < 0.3 and fidelity[4] > 0.7, shown
     assert abs(fidelity[10] - max(fidelity[4:])) < 0.1, shown
     assert flexibility[0] > 0.9 and max(flexibility[5:]) < flexibility[0] - 0.1, shown

@@ -34,7 +34,7 @@ def test_a_recipe_is_complete_commented_and_without_a_remark(kind: Kind, tmp_pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_recipe_follows_the_guide(kind: Kind) -> None:
+def test_a_recipe_follows_the_usual_advice(kind: Kind) -> None:
     plan = load_preset(kind)
     assert plan.subject.kind == kind
     assert plan.length.batch_size == (4 if kind == "style" else 1)

@@ -38,8 +38,8 @@ _LONG = 240  # letters of a caption before it is cut to the part that changes
 def caption_arguments(parser: Parser) -> None:
     parser.add_argument("folder", type=named, metavar="FOLDER", help="the pictures")
     parser.add_argument("--captioner", default="blip", metavar="NAME",
-                        help="blip, blip-2, florence-2, qwen, wd (booru tags), labels (no network), scenes (the "
-                        "demo's), a hub name or a folder of weights (blip)")  # fmt: skip
+                        help="blip, blip-2, florence-2, qwen, wd (booru tags), labels (a small package), scenes "
+                        "(the demo's), a hub name or a folder of weights (blip: 1.9 GB to fetch)")  # fmt: skip
     parser.add_argument("--kind", choices=KINDS, default="person", metavar="KIND", help=", ".join(KINDS) + " (person)")
     parser.add_argument("--trigger", default="", metavar="WORD", help="goes in front of every caption")
     parser.add_argument("--class", dest="class_word", default="", metavar="WORD", help="and this behind it: woman")

@@ -14,8 +14,8 @@ from engine.plan import Plan
 from tui.steps.outlook import Outlook
 from tui.text import count
 
-FEW = 10  # pictures; the guide asks for this many or more
-LARGE = 4_000_000  # pixels; the guide prefers pictures above that
+FEW = 10  # pictures; usual advice asks for this many or more
+LARGE = 4_000_000  # pixels; usual advice prefers pictures above that
 _MARK = {"trained": ("✓", "good"), "out": ("–", "muted"), "held": ("○", "accent"), "bad": ("✗", "bad")}
 
 
@@ -138,7 +138,7 @@ def summary_words(rows: list[PictureRow], outlook: Outlook | None) -> str:
 
 
 def advice(rows: list[PictureRow], outlook: Outlook | None) -> list[str]:
-    """The guide's advice where the set does not follow it, as far as sizes and numbers tell."""
+    """The usual advice where the set does not follow it, as far as sizes and numbers tell."""
     usable = [row for row in rows if row.state in {"trained", "held"}]
     if not usable:
         return []

@@ -123,7 +123,7 @@ class Turn:
 def turn(kind: Kind, strength: str, pictures: int) -> Turn:
     """The dial's setting for so many pictures: three quarters, all or half as much again of the usual length.
 
-    For a subject these are the 1,500, 2,000 and 3,000 picture-steps of the guide's range; the repeats give way
+    For a subject these are the 1,500, 2,000 and 3,000 picture-steps that are usual; the repeats give way
     first, so that there are ten checkpoints to choose from, and the epochs where repeats are too coarse.
     """
     usual, _ = auto_repeats(pictures, kind, _EPOCHS)

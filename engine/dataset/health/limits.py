@@ -22,7 +22,7 @@ _OWN = "measured here"
 _CLEANVISION = "CleanVision"
 
 # The set.
-COUNT = Limit(10, 5, "the guide's ten; DreamBooth used 3 to 5")
+COUNT = Limit(10, 5, "usual advice; DreamBooth used 3 to 5")
 COUNT_STYLE = Limit(15, 5, "common advice for styles")
 COPIES_SHARE = Limit(0.15, 0.5, "lorasmith")
 SAME_GROUND_SHARE = Limit(0.4, 0.6, "lorasmith")
@@ -34,7 +34,7 @@ SHORT_SIDE = Limit(768, 512, "argus-curator: 512")
 ENLARGED = Limit(1.25, 1.75, "lorasmith")
 CUT_AWAY = Limit(0.15, 0.3, "lorasmith")
 ASPECT = Limit(2.9, 4.0, f"{_CLEANVISION}; red: lorasmith")
-MEGAPIXELS = Limit(4.0, None, "the guide")
+MEGAPIXELS = Limit(4.0, None, "usual advice")
 # The picture itself.
 SHARPNESS = Limit(40, 12, _OWN)
 SHARPNESS_OF_SET = Limit(1 / 25, None, _OWN)

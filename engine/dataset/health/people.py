@@ -26,7 +26,7 @@ _LOOKED_AT = 1024  # short side that faces are looked for at
 _MAIN = 0.3  # of the largest face's area: a smaller one is somebody in the background
 _FACELESS = 1 / 3  # of the pictures: as many may teach bearing alone
 _LEAST = 3  # faces that must agree before one is called someone else's
-# A face's share of the picture's area, by which shots are called near and far (the guide asks for a mixture).
+# A face's share of the picture's area, by which shots are called near and far (usual advice asks for a mixture).
 _FRAMES = ((0.15, "close-ups"), (0.02, "half-length pictures"), (0.0, "pictures from afar"))
 
 

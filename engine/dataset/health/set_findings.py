@@ -91,14 +91,14 @@ def mark_findings(found: dict[str, list[str]], total: int) -> list[Finding]:
 
 
 def size_note(seen: Sequence[Seen]) -> Finding | None:
-    """The guide's advice of four megapixels, said where it is not met."""
+    """The usual advice of four megapixels, said where it is not met."""
     below = [one for one in seen if one.line.picture.width * one.line.picture.height < _LARGE]
     if not below:
         return None
     many = "No picture has" if len(below) == len(seen) else f"{len(below):,} of {len(seen):,} pictures lack"
     return Finding(
         "megapixels", "note",
-        f"{many} the 4 megapixels that the guide recommends. What is sharp at its bucket's size loses nothing by that.",
+        f"{many} the 4 megapixels that are usually advised. What is sharp at its bucket's size loses nothing by that.",
         f"the smallest has {min(one.line.picture.width * one.line.picture.height for one in seen) / 1e6:.1f}",
         "below 4 megapixels", limits.MEGAPIXELS.source, tuple(one.name for one in below),
     )  # fmt: skip
