@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +19,8 @@ from torch import Tensor, nn
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path
 from engine.lora import names
+from engine.lora.alphas import StatedAlphas, stated_alphas
+from engine.lora.damage import fit, misfit, no_number, strange_type
 from engine.lora.keys import method_of, role_of
 from engine.lora.metadata import weight_hashes
 from engine.lora.names import Part
@@ -34,6 +35,7 @@ DTYPE: dict[FilePrecision, torch.dtype] = {
     "bf16": torch.bfloat16,
     "fp32": torch.float32,
 }
+_WEIGHTS = {*DTYPE.values(), torch.float64, torch.float8_e4m3fn, torch.float8_e5m2}  # the types of a LoRA's weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +133,9 @@ def load_lora(path: Path) -> LoraFile:
     """Reads a LoRA of any of the common formats; the weights stay in the file's own type, on the CPU.
 
     kohya's (SGM or diffusers block names), diffusers' (`unet.`, `text_encoder.`), peft's (a folder or file with
-    `base_model.model.`). A missing alpha means scale 1, as in every program. Raises LorasmithError for a file that
-    is no safetensors file, that is another method (LoHa, LoKr ...), that holds no LoRA, or
+    `base_model.model.`). An alpha that is nowhere means scale 1, as in every program. Raises LorasmithError for a
+    file that is no safetensors file, that is another method (LoHa, LoKr ...), that holds no LoRA, that is damaged
+    (factors that do not fit each other, an alpha that is no number), whose weights are of a type that no LoRA has, or
     whose alphas or magnitudes are not finite.
     """
     file = lora_file(path)
@@ -145,8 +148,8 @@ def load_lora(path: Path) -> LoraFile:
     whole = {name: parts for name, parts in found.items() if {"down", "up"} <= parts.keys()}
     if not whole:
         raise LorasmithError(_no_lora(file, tensors))
-    alphas = _stated_alphas(file, metadata)
-    modules = {name: _factors(name, parts, alphas) for name, parts in whole.items()}
+    stated = stated_alphas(file, metadata)
+    modules = {name: _factors(file, name, parts, stated) for name, parts in whole.items()}
     _refuse_wild_scales(file, modules)
     return LoraFile(file, modules, metadata, tuple(name for name in found if name not in whole))
 
@@ -234,31 +237,17 @@ def _refuse_wild_scales(file: Path, modules: Mapping[str, Factors]) -> None:
         )
 
 
-def _stated_alphas(file: Path, metadata: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """peft's and diffusers' way to state alpha: a configuration beside the weights or in the metadata."""
-    if "lora_adapter_metadata" in metadata:
-        flat = json.loads(metadata["lora_adapter_metadata"])
-        found: dict[str, dict[str, object]] = {}
-        for key, value in flat.items():
-            model, _, setting = key.partition(".")
-            found.setdefault(model, {})[setting] = value
-        return found
-    beside = file.with_name("adapter_config.json")
-    if file.name == "adapter_model.safetensors" and beside.is_file():
-        return {"unet": json.loads(beside.read_text("utf-8"))}
-    return {}
-
-
-def _factors(name: str, parts: Mapping[str, Tensor], stated: Mapping[str, Mapping[str, object]]) -> Factors:
-    down, up = parts["down"], parts["up"]
-    if "mid" in parts:
+def _factors(file: Path, name: str, parts: Mapping[str, Tensor], stated: StatedAlphas) -> Factors:
+    strange = next((part.dtype for role, part in parts.items() if role != "alpha" and part.dtype not in _WEIGHTS), None)
+    if strange is not None:
+        raise strange_type(file, name, str(strange).removeprefix("torch."))
+    down, up, mid = parts["down"], parts["up"], parts.get("mid")
+    if not fit(down.shape, up.shape, None if mid is None else mid.shape):
+        raise misfit(file, name, [factor.shape for factor in (down, mid, up) if factor is not None])
+    if mid is not None:
         # LoCon's three factors as two: its 1 x 1 down factor goes into the k x k core, which changes no product.
-        down = torch.einsum("rskl,sizz->rikl", parts["mid"].float(), down.float())
-    rank = down.shape[0]
-    if "alpha" in parts:
-        alpha = float(parts["alpha"])
-    else:
-        alpha = _configured_alpha(name, rank, stated.get(name.partition(".")[0], {}))
+        down = torch.einsum("rskl,si->rikl", mid.float(), down.float().flatten(1))
+    alpha = _alpha(file, name, parts.get("alpha"), stated.of(name, len(down)), len(down))
     magnitude = parts.get("magnitude")
     if magnitude is not None and magnitude.dim() == 2 and magnitude.shape[0] == 1 < magnitude.shape[1]:
         raise LorasmithError(
@@ -268,15 +257,13 @@ def _factors(name: str, parts: Mapping[str, Tensor], stated: Mapping[str, Mappin
     return Factors(down, up, alpha, None if magnitude is None else magnitude.flatten())
 
 
-def _configured_alpha(name: str, rank: int, config: Mapping[str, object]) -> float:
-    if "lora_alpha" not in config:
-        return float(rank)
-    alpha = float(config["lora_alpha"])  # type: ignore[arg-type]
-    path = name.partition(".")[2]
-    for pattern, value in dict(config.get("alpha_pattern") or {}).items():  # type: ignore[call-overload]
-        if re.match(rf"(.*\.)?({pattern})$", path):
-            alpha = float(value)
-    return alpha * rank**0.5 if config.get("use_rslora") else alpha
+def _alpha(file: Path, name: str, own: Tensor | None, stated: float | None, rank: int) -> float:
+    """The alpha that acts: the module's own, the one stated beside the weights, or the rank."""
+    if own is None:
+        return float(rank) if stated is None else stated
+    if own.numel() != 1 or (own.is_floating_point() and own.dtype not in _WEIGHTS) or own.is_complex():
+        raise no_number(file, name)
+    return float(own)
 
 
 def _no_lora(file: Path, tensors: Mapping[str, Tensor]) -> str:

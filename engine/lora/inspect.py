@@ -159,19 +159,19 @@ def _base(weights: LoraWeights, metadata: Mapping[str, str]) -> str:
 
 
 def _parts(weights: LoraWeights) -> tuple[PartReport, ...]:
-    by_part: dict[str, list[dict]] = {}
+    by_part: dict[str, list[tuple[str, dict]]] = {}
     for name, roles in weights.whole.items():
-        by_part.setdefault(part_of(name), []).append(roles)
+        by_part.setdefault(part_of(name), []).append((name, roles))
     found = []
     for part in PART_NAMES:
         modules = by_part.get(part, [])
         if not modules:
             continue
         tensors = weights.header.tensors
-        ranks = [_rank(weights, roles) for roles in modules]
-        alphas = [_alpha(weights, roles, rank) for roles, rank in zip(modules, ranks, strict=True)]
+        ranks = [_rank(weights, roles) for _, roles in modules]
+        alphas = [weights.alpha(name, rank) for (name, _), rank in zip(modules, ranks, strict=True)]
         scales = [alpha / rank for alpha, rank in zip(alphas, ranks, strict=True)]
-        wide = sum("mid" in roles or tensors[roles["down"]].shape[2:] not in {(), (1, 1)} for roles in modules)
+        wide = sum("mid" in roles or tensors[roles["down"]].shape[2:] not in {(), (1, 1)} for _, roles in modules)
         found.append(
             PartReport(part, len(modules), wide, _counted(ranks), _counted(alphas), (min(scales), max(scales)))
         )
@@ -181,11 +181,6 @@ def _parts(weights: LoraWeights) -> tuple[PartReport, ...]:
 def _rank(weights: LoraWeights, roles: Mapping[Any, str]) -> int:
     shape = weights.header.tensors[roles["down"]].shape
     return max(shape[0], 1) if shape else 1
-
-
-def _alpha(weights: LoraWeights, roles: Mapping[Any, str], rank: int) -> float:
-    stored = weights.array(roles["alpha"]) if "alpha" in roles else None
-    return float(stored.ravel()[0]) if stored is not None and stored.size else float(rank)
 
 
 def _counted(values: list) -> dict:
@@ -234,38 +229,44 @@ def _odd_keys(weights: LoraWeights) -> list[str]:
     if weights.unknown:
         first = shown(weights.unknown[0])
         found.append(f"{len(weights.unknown)} tensors belong to no LoRA (first: {first}); programs may pass them over.")
-    silent = [name for name, roles in weights.whole.items() if "alpha" not in roles]
+    silent = [
+        name for name, roles in weights.whole.items() if "alpha" not in roles and weights.stated.of(name, 1) is None
+    ]
     if silent and len(silent) < len(weights.whole):
         found.append(f"{len(silent)} of {len(weights.whole)} modules state no alpha and count at full scale.")
     return found
 
 
-def _numbers_beside(weights: LoraWeights, roles: Mapping[Any, str]) -> list[Any]:
+def _numbers_beside(weights: LoraWeights, name: str) -> list[Any]:
     """A module's alpha and DoRA magnitudes, by which its factors are multiplied."""
-    arrays = [weights.array(key) for role, key in roles.items() if role in {"alpha", "magnitude"}]
+    magnitude = weights.modules[name].get("magnitude")
+    arrays = [weights.alpha(name, 1), None if magnitude is None else weights.array(magnitude)]
     return [array for array in arrays if array is not None]
 
 
 def _odd_weights(weights: LoraWeights) -> list[str]:
-    """Weights that are not finite, modules that do nothing, factors that do not fit."""
+    """Weights that are not finite or of no LoRA's type, modules that do nothing, factors that do not fit."""
     import numpy as np
 
-    broken, idle, misfits, scaled = [], [], [], []
+    broken, idle, misfits, scaled, strange = [], [], [], [], []
     for name, roles in weights.whole.items():
-        if not all(np.isfinite(one).all() for one in _numbers_beside(weights, roles)):
+        if not all(np.isfinite(one).all() for one in _numbers_beside(weights, name)):
             scaled.append(name)
-        shapes = [weights.header.tensors[roles[role]].shape for role in ("down", "up")]
-        inner = weights.header.tensors[roles["mid"]].shape[:1] if "mid" in roles else shapes[0][:1]
-        if not shapes[0] or len(shapes[1]) < 2 or shapes[1][1:2] != inner:
+        if weights.strange_type(name):
+            strange.append(name)
+            continue
+        if not weights.fits(name):
             misfits.append(name)
             continue
-        arrays = [weights.array(key) for role, key in roles.items() if role in {"down", "up", "mid"}]
-        known = [array for array in arrays if array is not None]
-        if not all(np.isfinite(array).all() for array in known):
+        arrays = [np.asarray(weights.array(key)) for role, key in roles.items() if role in {"down", "up", "mid"}]
+        if not all(np.isfinite(array).all() for array in arrays):
             broken.append(name)
-        elif known and not all(array.any() for array in known):
+        elif not all(array.any() for array in arrays):
             idle.append(name)
     found = []
+    if strange:
+        kind, first = weights.strange_type(strange[0]).lower(), shown(strange[0])
+        found.append(f"{len(strange)} modules have weights of a type that no LoRA has ({kind}; first: {first}).")
     if broken:
         found.append(f"{len(broken)} modules have weights that are not finite (first: {shown(broken[0])}).")
     if scaled:

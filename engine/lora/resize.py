@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from engine.lora.rewrite import (
 )
 from engine.lora.spectrum import spectrum
 from engine.plan import FilePrecision
+
+# kohya's arguments that say a rank or an alpha of some modules; after a cut none of them holds.
+_BLOCKWISE = ("block_dims", "block_alphas", "conv_block_dims", "conv_block_alphas")
 
 
 def resize(
@@ -74,13 +78,38 @@ def _metadata(
 ) -> dict[str, str]:
     """The file's own metadata, with rank, alpha and comment as kohya's tool writes them; stale hashes are dropped."""
     kept = {key: value for key, value in before.items() if key != "modelspec.hash_sha256"}
+    kept |= _network_args(before.get("ss_network_args", ""), modules)
     comment = before.get("ss_training_comment", "")
     if keep is None:
-        alphas = {factors.alpha for factors in modules.values()}
-        dim, alpha = str(rank), f"{alphas.pop():g}" if len(alphas) == 1 else "Dynamic"
+        dim, alpha = str(rank), _common(factors.alpha for factors in modules.values())
         what = f"dimension is resized from {old} to {rank} by lorasmith {__version__}"
     else:
         dim = alpha = "Dynamic"
         what = f"dynamic resize with sv_fro: {keep:g} from {old} by lorasmith {__version__}"
     said = f"{what}; {comment}" if comment else what
     return {**kept, "ss_network_dim": dim, "ss_network_alpha": alpha, "ss_training_comment": said}
+
+
+def _network_args(before: str, modules: Mapping[str, Factors]) -> dict[str, str]:
+    """kohya's `ss_network_args` with what holds of the ranks and alphas now; nothing where it said nothing readable."""
+    try:
+        args = json.loads(before)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(args, dict):
+        return {}
+    wide = [factors for factors in modules.values() if factors.down.shape[2:] not in {(), (1, 1)}]
+    now = {
+        "conv_dim": _common(factors.rank for factors in wide),
+        "conv_alpha": _common(factors.alpha for factors in wide),
+    }
+    # The written alphas hold rsLoRA's scale already, so that it is alpha / rank as in any other file.
+    stale = {*_BLOCKWISE, "rs_lora", *(() if wide else now)}
+    said = {key: now.get(key, value) for key, value in args.items() if key not in stale}
+    return {"ss_network_args": json.dumps(said, ensure_ascii=False)}
+
+
+def _common(values: Iterable[float]) -> str:
+    """The one value that all have, else kohya's word for several."""
+    found = {f"{value:g}" for value in values}
+    return found.pop() if len(found) == 1 else "Dynamic"

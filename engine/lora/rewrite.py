@@ -67,7 +67,7 @@ def check_target(path: Path, sources: Sequence[Path], force: bool) -> Path:
 
 
 def read_source(path: Path) -> tuple[LoraFile, list[str]]:
-    """A LoRA under kohya's names, and a note on tensors that are none. Raises LorasmithError for weights not finite."""
+    """A LoRA under kohya's names, and notes on what is left out of it. Raises LorasmithError for weights not finite."""
     file = load_lora(Path(path).expanduser())
     modules: dict[str, Factors] = {}
     for name, factors in file.modules.items():
@@ -88,7 +88,7 @@ def read_source(path: Path) -> tuple[LoraFile, list[str]]:
             )
         modules[own] = factors
     unknown = open_weights(file.path).unknown
-    notes = []
+    notes = [file.left_out] if file.left_out else []
     if unknown:
         notes.append(
             f"{len(unknown)} tensors of {shown(file.path.name)} belong to no LoRA (first: {shown(unknown[0])}) and "
@@ -98,11 +98,12 @@ def read_source(path: Path) -> tuple[LoraFile, list[str]]:
 
 
 def _check(file: LoraFile, name: str, factors: Factors) -> None:
-    where = f"{shown(name)} in {shown(file.path.name)}"
-    if factors.rank < 1 or factors.up.shape[1:2] != factors.down.shape[:1]:
-        raise LorasmithError(f"The factors of {where} do not fit each other: the file is damaged, get it again.")
-    if not (torch.isfinite(factors.down).all() and torch.isfinite(factors.up).all()):
-        raise LorasmithError(f"The weights of {where} are not finite: use another checkpoint of this LoRA.")
+    # As float64, for torch cannot ask this of fp8's types.
+    if not all(torch.isfinite(factor.double()).all() for factor in (factors.down, factors.up)):
+        raise LorasmithError(
+            f"The weights of {shown(name)} in {shown(file.path.name)} are not finite: "
+            "use another checkpoint of this LoRA."
+        )
 
 
 def usual_precision(files: Sequence[LoraFile]) -> FilePrecision:

@@ -103,9 +103,10 @@ def inner(a: Update, b: Update) -> float:
         if name in b:
             other_up, other_down = b[name]
             if len(up) == len(other_up) and down.shape[1] == other_down.shape[1]:
-                ups = up.T.astype(np.float64) @ other_up.astype(np.float64)
-                downs = down.astype(np.float64) @ other_down.T.astype(np.float64)
-                total += float((ups * downs).sum())
+                with np.errstate(invalid="ignore"):  # weights that are not finite make a sum that is not, which is told
+                    ups = up.T.astype(np.float64) @ other_up.astype(np.float64)
+                    downs = down.astype(np.float64) @ other_down.T.astype(np.float64)
+                    total += float((ups * downs).sum())
     return total
 
 

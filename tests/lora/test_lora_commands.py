@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from tui.cli import main
+from tui.commands import lora as commands
 
 NAME = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn2_to_k"
 
@@ -102,3 +104,22 @@ def test_numbers_that_are_not_finite_are_odd_and_refused(lora, tmp_path, capsys,
     for asked in (["resize", str(path), "--rank", "2"], ["merge", str(path), str(sound)]):
         assert main([*asked, "--to", to]) == 1
         assert "not finite" in " ".join(capsys.readouterr().err.split()), asked
+
+
+@pytest.mark.parametrize(("term", "counts"), [("xterm-256color", True), ("dumb", False)])
+def test_the_count_is_not_written_where_no_line_can_be_written_anew(monkeypatch, capsys, term, counts):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", term)
+    commands._show_progress("50 of 722 modules")
+    commands._show_progress("")
+    assert ("50 of 722" in (said := capsys.readouterr().err)) == counts and ("\r" in said) == counts
+
+
+def test_a_module_with_one_factor_is_said_by_resize_and_merge(lora, tmp_path, capsys):
+    path, sound, to = lora("a.safetensors"), lora("b.safetensors", 1), str(tmp_path / "c.safetensors")
+    half = "lora_unet_middle_block_1_proj_in"
+    save_file(load_file(path) | {f"{half}.lora_up.weight": np.ones((16, 4), np.float32)}, path)
+    for asked in (["resize", str(path), "--rank", "2"], ["merge", str(path), str(sound), "--force"]):
+        assert main([*asked, "--to", to]) == 0
+        said = " ".join(capsys.readouterr().out.split())
+        assert f"{half} of a.safetensors has only one of its two factors and is left out." in said

@@ -367,3 +367,36 @@ def test_the_light_reader_and_torch_read_the_same(tmp_path):
         dense = updates(source)
         for name, up, down in open_weights(source).factors():
             assert np.allclose(up.astype(float) @ down, dense[name].numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("asked", "before", "after"),
+    [
+        (
+            {"rank": 4}, {"conv_dim": "8", "conv_alpha": "4.0", "algo": "locon"},
+            {"conv_dim": "4", "conv_alpha": "2", "algo": "locon"},
+        ),
+        ({"rank": 2}, {"conv_dim": "8", "rs_lora": "True", "block_dims": "8,8"}, {"conv_dim": "2"}),
+        ({"keep": 0.9, "rank": 3}, {"dora_wd": "True"}, {"dora_wd": "True"}),
+    ],
+)  # fmt: skip
+def test_a_resized_file_says_its_own_ranks_of_convolutions(tmp_path, asked, before, after):
+    source = saved(tmp_path / "a.safetensors", tensors_of(1), ss_network_args=json.dumps(before))
+    done = resize(source, tmp_path / "b.safetensors", **asked)
+    assert json.loads(load_lora(done.path).metadata["ss_network_args"]) == after
+
+
+def test_arguments_that_no_longer_hold_or_say_nothing(tmp_path):
+    said = json.dumps({"conv_dim": "8", "conv_alpha": "1"})
+    mixed = tensors_of(1) | tensors_of(2, rank=2, names=[CONV])
+    second = CONV.replace("1_0_in_layers_2", "2_0_in_layers_2")
+    mixed |= {key.replace(CONV, second): tensor for key, tensor in tensors_of(3, names=[CONV]).items()}
+    for number, (tensors, before, after) in enumerate((
+        (tensors_of(1, names=[LINEAR]), said, "{}"),
+        (mixed, said, json.dumps({"conv_dim": "Dynamic", "conv_alpha": "Dynamic"})),
+        (tensors_of(1), "None", "None"),
+        (tensors_of(1), "[1]", "[1]"),
+    )):  # fmt: skip
+        source = saved(tmp_path / f"{number}.safetensors", tensors, ss_network_args=before)
+        done = resize(source, tmp_path / f"{number}-r.safetensors", rank=4)
+        assert load_lora(done.path).metadata["ss_network_args"] == after

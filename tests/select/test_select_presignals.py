@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -92,6 +93,23 @@ def test_one_lora_in_two_layouts_is_the_same(tmp_path):
     save_file(other, tmp_path / "diffusers.safetensors")
     a, b = (read_update(tmp_path / f"{name}.safetensors") for name in ("kohya", "diffusers"))
     assert distance(a, b) == pytest.approx(0, abs=1e-4)
+
+
+def test_files_that_differ_in_the_alpha_stated_beside_them_are_no_twins(tmp_path):
+    rng = np.random.default_rng(4)
+    path = "unet.down_blocks.1.attentions.0.proj_in"
+    factors = {
+        f"{path}.lora_A.weight": rng.normal(size=(8, 50)).astype(np.float32),
+        f"{path}.lora_B.weight": rng.normal(size=(30, 8)).astype(np.float32),
+    }
+    files = {}
+    for number, alpha in enumerate((8, 1, 8), 1):
+        files[number] = tmp_path / f"{number}.safetensors"
+        said = {"lora_adapter_metadata": json.dumps({"unet.r": 8, "unet.lora_alpha": alpha})}
+        save_file(factors, files[number], metadata=said)
+    found = movements(files)
+    assert found[0].norm == pytest.approx(8 * found[1].norm) == pytest.approx(found[2].norm)
+    assert [one.twin_of for one in found] == [None, None, 1]
 
 
 def test_broken_files_are_named(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -151,8 +152,8 @@ def _engine(what: str, options: list[str]) -> dict[str, Any]:
 
 
 def _show_progress(text: str) -> None:
-    """`150 of 722 modules` on a terminal's own line; nothing elsewhere."""
-    if sys.stderr.isatty():
+    """`150 of 722 modules` on a terminal's own line; nothing elsewhere, or where a line cannot be written anew."""
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         print(f"\r{text:<40}\r", end="", file=sys.stderr, flush=True)
 
 
