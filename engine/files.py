@@ -11,6 +11,7 @@ from pathlib import Path
 
 from engine.errors import LorasmithError, shown
 
+_LONGEST_NAME = 255  # bytes of a file's name, on every file system that people use
 _SPARE = 1 << 28  # bytes that stay free on a disk
 
 
@@ -42,6 +43,8 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 def check_free(path: Path, *, force: bool) -> None:
     """LorasmithError where something is at the place of a file to be written, and it was not said to overwrite it."""
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise LorasmithError(f"The name {shown(path.name[:40])}... is too long for a file: choose a shorter one.")
     if path.is_dir():
         raise LorasmithError(f"{shown(path)} is a folder: choose another name.")
     if not force and (path.exists() or path.is_symlink()):

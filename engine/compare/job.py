@@ -18,7 +18,7 @@ from engine.compare.again import MEASURED
 from engine.compare.board import Board
 from engine.compare.dose import draw_doses, findings, verdict
 from engine.compare.grid import Grid, Shot, cost, grid_of
-from engine.compare.judging import Stages, stages_of
+from engine.compare.judging import Stages, rules_of, stages_of
 from engine.compare.measuring import Measuring
 from engine.compare.outlook import seconds_before
 from engine.compare.pace import Pace
@@ -40,7 +40,7 @@ from engine.compare.sources import Source, open_source
 from engine.errors import LorasmithError, shown
 from engine.runs.job import Job, Stopped
 from engine.select.cells import BASE, Point
-from engine.select.decide import RULES, Decision, decide, finalists, survivors
+from engine.select.decide import Decision, decide, finalists, survivors
 from engine.select.presignals import HeldOutLoss, drawing_order
 from engine.select.prompts import Prompt
 from engine.select.words import listed, ranges
@@ -153,7 +153,7 @@ class Work:
             stages = stages_of(self.board.report, self.measuring.measured)
         except LorasmithError:
             return None, None
-        decision = decide(stages.main, RULES)
+        decision = decide(stages.main, rules_of(self.board.report))
         return stages, decision if isinstance(decision, Decision) else None
 
     def look(self, points: Sequence[Point], name: str) -> None:
@@ -217,7 +217,7 @@ def prepared(job: Job, asked: CompareJob) -> Work:
         name=job.folder.name, run=None if source.run is None else str(source.run), kind=source.kind,
         trigger=source.trigger, class_word=source.class_word,
         base=BaseFacts(base.name, base.hash, _licence(source)), settings=grid.settings, checkpoints=rows,
-        prompts=grid.rows, photographs=place_photographs(source.photographs, folder), stage=FIRST,
+        dose=asked.dose, prompts=grid.rows, photographs=place_photographs(source.photographs, folder), stage=FIRST,
     )  # fmt: skip
     for note in (*source.notes, *notes, *left_out):
         board.note(note)
@@ -286,7 +286,7 @@ def _more(work: Work) -> list[Point]:
     points = [Point(number) for number in work.usable]
     if stages is not None and decision is not None:
         # A picture or two of the class word alone are too few to give a checkpoint up for what they show.
-        sparing = decide(stages.main, RULES, spared=("bleeding",))
+        sparing = decide(stages.main, rules_of(work.board.report), spared=("bleeding",))
         looks = [one for one in (decision, sparing) if isinstance(one, Decision)]
         points = [point for point in _kept(looks, work.asked) if point.checkpoint in work.usable]
     elif not work.source.photographs and work.asked.depth != "thorough":

@@ -27,7 +27,18 @@ from engine.compare.rows import of_prompts
 from engine.errors import LorasmithError
 from engine.select import record
 from engine.select.cells import BASE, Measurements, Point
-from engine.select.decide import RULES, Decision, Gate, Undecided, as_weighed, balance, best_weight, decide, gates_of
+from engine.select.decide import (
+    RULES,
+    Decision,
+    Gate,
+    Rules,
+    Undecided,
+    as_weighed,
+    balance,
+    best_weight,
+    decide,
+    gates_of,
+)
 from engine.select.fidelity import CannotTell
 from engine.select.scores import Scores, evaluate
 from engine.select.votes import Vote, pairs_to_ask
@@ -82,13 +93,13 @@ def judged(
         undecided = DecisionRow(reason=reason) if reason and report.state == "done" else None
         return replace(report, points=(), words=(), dial=(), decision=undecided, weight=None, hires=None, ask=())
     first_look = decide(stages.main)
-    # Of one checkpoint at several weights the class word tells them apart: how far it is taken is a dose, too.
-    several = len({point.checkpoint for point in stages.main.points} - {BASE.checkpoint}) > 1
-    if several and isinstance(first_look, Decision):
+    # Of the self-test's checkpoint at many weights the class word tells them apart: how far it is taken is the dose.
+    if not report.dose and isinstance(first_look, Decision):
         stages = stages.as_weighed(first_look.relaxed)
     names = {} if report.epochs else {row.checkpoint: row.name for row in report.checkpoints}
+    rules = rules_of(report)
     settings = [one for one in LEANS if not math.isclose(one, lean)] + [lean]
-    dial = {one: _at_lean(one, stages, votes, names) for one in sorted(settings)}
+    dial = {one: _at_lean(replace(rules, lean=one), stages, votes, names) for one in sorted(settings)}
     decision, said = dial[lean]
     main = record.report(stages.main, decision, ())
     return replace(
@@ -133,16 +144,21 @@ def _survivors(report: Report, measured: Measurements, early: Collection[str]) -
     return sorted(later - {BASE}) if early else []
 
 
+def rules_of(report: Report) -> Rules:
+    """The marks of the decision. Of LoRAs that are no epochs of one run none is the earlier, so nothing is given up."""
+    return RULES if report.epochs else replace(RULES, within=0.0)
+
+
 def _at_lean(
-    lean: float, stages: Stages, votes: Sequence[Vote], names: Mapping[int, str]
+    rules: Rules, stages: Stages, votes: Sequence[Vote], names: Mapping[int, str]
 ) -> tuple[Decision | Undecided, Lean]:
-    rules = replace(RULES, lean=lean)
     decision = decide(stages.main, rules, votes)
     weight = None
     if isinstance(decision, Decision):
         weight, weighed = decision.choice, stages.weighed.get(decision.choice.checkpoint)
         if weighed is not None and decision.choice in weighed.points:
-            weight = best_weight(weighed, decision.choice.checkpoint, rules, decision.relaxed)
+            even = replace(RULES, lean=rules.lean)
+            weight = best_weight(weighed, decision.choice.checkpoint, even, decision.relaxed)
         sentences = explain(stages.main, decision, names, weight, weighed)
     else:
         sentences = explain(stages.main, decision, names)
@@ -156,7 +172,7 @@ def _at_lean(
     told = decision_of(said["decision"])
     if names:
         told = replace(told, last=None)  # of files from anywhere the last is only the last of a list
-    return decision, Lean(lean, told, words, balances, _at(weight))
+    return decision, Lean(rules.lean, told, words, balances, _at(weight))
 
 
 def _alone(scores: Scores, decision: Decision, names: Mapping[int, str]) -> str:

@@ -104,12 +104,12 @@ def _headline(report: Report) -> str:
 
 def _told(report: Report) -> dict[str, Any]:
     """The report as the page's script reads it, with what explains it; text from outside is made safe to show."""
+    from engine.compare.judging import rules_of
     from engine.select.bootstrap import DRAWS
-    from engine.select.decide import RULES
 
     kind: Any = report.kind
     about = {
-        "rules": asdict(RULES), "draws": DRAWS, "page_version": __version__,
+        "rules": asdict(rules_of(report)), "draws": DRAWS, "page_version": __version__,
         "part_names": PARTS, "part_weights": part_weights(kind),
     }  # fmt: skip
     told = {**json.loads(report_text(report)), **about}

@@ -39,7 +39,7 @@ def weighed_rows(
         for one in moved.values()
         if one.twin_of is not None and one.checkpoint != max(moved) and one.checkpoint not in problems
     )
-    return rows, tuple(note[0].upper() + note[1:] for note in notes)
+    return rows, tuple("E" + note[1:] if note.startswith("epoch ") else note for note in notes)
 
 
 def fitted_rows(rows: Sequence[CheckpointRow], base: Base) -> tuple[tuple[CheckpointRow, ...], tuple[str, ...]]:

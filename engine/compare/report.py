@@ -213,6 +213,7 @@ class Report:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     chosen: Chosen | None = None
+    dose: int = 0  # the self-test's checkpoint, drawn at many weights
 
     @property
     def choice(self) -> At | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine.dataset.captions import CaptionRules, compose
 from engine.dataset.scan import Folder, scan
 from engine.errors import LorasmithError, PlanError, shown
 from engine.lora.keys import method_of
-from engine.lora.weights import LoraWeights, open_weights
+from engine.lora.weights import FOLDER_FILES, LoraWeights, lora_file, open_weights
 from engine.plan import BaseChoice, Kind, Plan
 from engine.plan_file import read_plan
 from engine.runs.folder import RunFolder
@@ -140,7 +141,8 @@ def _photographs_in(folders: Sequence[str]) -> tuple[tuple[Photograph, ...], tup
 def numbered(files: Sequence[Path]) -> tuple[Entry, ...]:
     """The files in their order: epochs of one training (kohya's names) by epoch, others by their place in the list.
 
-    kohya's last file has no number: it follows the highest.
+    kohya's last file has no number: it follows the highest. What lies in a folder of its own, as peft writes it, has that
+    folder's name.
     """
     matches = {path: _EPOCH.fullmatch(path.stem) for path in files}
     stems = {match["name"] for match in matches.values() if match}
@@ -151,16 +153,20 @@ def numbered(files: Sequence[Path]) -> tuple[Entry, ...]:
         if len(epochs) + len(last) == len(files) and len(last) <= 1:
             epochs |= {max(epochs) + 1: path for path in last}
             return tuple(Entry(epoch, f"epoch {epoch}", path) for epoch, path in sorted(epochs.items()))
-    twice = {path.stem for path in files if sum(other.stem == path.stem for other in files) > 1}
+    own = {path: path.parent.name if path.name in FOLDER_FILES else path.stem for path in files}
+    twice = {name for name, number in Counter(own.values()).items() if number > 1}
     return tuple(
-        Entry(at, f"{path.parent.name}/{path.stem}" if path.stem in twice else path.stem, path)
+        Entry(at, f"{path.parent.name}/{path.stem}" if own[path] in twice else own[path], path)
         for at, path in enumerate(files, 1)
     )
 
 
 def files_in(folder: Path) -> list[Path]:
     """The LoRA files of a folder, by name with numbers as numbers."""
-    found = [path for path in folder.iterdir() if path.suffix == ".safetensors" and not path.name.startswith(".")]
+    found = [
+        path for path in folder.iterdir()
+        if path.suffix == ".safetensors" and not path.name.startswith(".") and path.is_file()
+    ]  # fmt: skip
     return sorted(found, key=lambda path: [int(p) if p.isdigit() else p for p in re.split(r"(\d+)", path.stem)])
 
 
@@ -231,6 +237,7 @@ def files_job(
     class_word: str | None = None, pictures: Sequence[str] = (),
 ) -> CompareJob:  # fmt: skip
     """A job on LoRA files; what was not said is taken from their metadata. PlanError asks for what is nowhere."""
+    files = [lora_file(path) for path in files]
     missing = [path for path in files if not path.is_file()]
     if missing:
         raise PlanError(f"There is no LoRA at {shown(missing[0])}: check the path.")

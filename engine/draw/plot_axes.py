@@ -40,6 +40,8 @@ KINDS: tuple[AxisKind, ...] = tuple(dict.fromkeys(WORDS.values()))
 MOST_VALUES = 400
 _MOST_ORDERED = 5  # parts of a prompt put into every order: 120 of them
 _SEEDS = 2**32  # the seeds that every program takes
+_NOTHING = "\0"  # stands for a replacement that is written as nothing: ""
+_EMPTY_QUOTES = re.compile(r'(?:(?<=,)|^)(\s*)""(?=\s*(?:,|$))')
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)"
 _RANGE = re.compile(
     rf"({_NUMBER})\s*-\s*({_NUMBER})\s*(?:\(\s*({_NUMBER})\s*\)|\[\s*(\d+)\s*\])?", re.ASCII
@@ -78,6 +80,10 @@ def parse_axis(text: str, place: str = "x") -> Axis:
         )
     where = f"--{place} {kind}"
     pieces = _pieces(said, where)
+    if _NOTHING in pieces:
+        if kind != "replace" or pieces[0] == _NOTHING:
+            raise LorasmithError(f'{where}: "" is no value of it: only what replaces may be nothing.')
+        pieces = ["" if piece == _NOTHING else piece for piece in pieces]
     if not pieces:
         if kind == "epoch" and not colon:
             return Axis(kind, ("all",), place)
@@ -98,7 +104,7 @@ def label(kind: AxisKind, value: Value) -> str:
     if kind == "steps":
         return f"{said} step" if value == 1 else f"{said} steps"
     before = {"weight": "weight ", "seed": "seed ", "cfg": "CFG "}.get(kind, "")
-    return f"{before}{said}"
+    return f"{before}{said}" or "(left out)"
 
 
 def number_text(number: float) -> str:
@@ -125,6 +131,7 @@ def _pieces(said: str, where: str) -> list[str]:
     lines = [line.strip() for line in said.strip().splitlines()]
     if len(lines) > 1:
         return [line for line in lines if line]
+    lines = [_EMPTY_QUOTES.sub(_NOTHING, line) for line in lines]
     try:
         rows = list(csv.reader(lines, skipinitialspace=True, strict=True))
     except csv.Error as error:
@@ -141,14 +148,14 @@ def _numbers(pieces: Sequence[str], where: str, kind: AxisKind, whole: bool) -> 
         text = piece.replace("\N{EN DASH}", "-")
         found = _RANGE.fullmatch(text)
         if found is not None:
-            numbers += _range(found, piece, where, whole)
+            numbers += (several := _range(found, piece, where, whole))
         elif re.fullmatch(_NUMBER, text, re.ASCII):
-            numbers.append(Decimal(text))
+            numbers += (several := [Decimal(text)])
         else:
             raise LorasmithError(
                 f"{where}: {shown(piece)!r} is neither a number nor a range such as '{_EXAMPLES[kind]}'."
             )
-        if whole and numbers[-1] != int(numbers[-1]):
+        if whole and any(number != int(number) for number in several):
             raise LorasmithError(f"{where}: {shown(piece)} is no whole number: write one.")
     low, high = _LIMITS[kind]
     for number in numbers:

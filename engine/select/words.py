@@ -109,9 +109,11 @@ def _choice(telling: Telling, decision: Decision) -> Sentence:
     elif decision.sureness == "too close":
         them = "the LoRAs" if telling.names else "the epochs"
         rivals = telling.several(decision.equals) if len(decision.equals) > 1 else them
+        highest = "stands highest" if decision.votes else "measured highest"
+        nearest = highest if telling.names else "is the earliest that comes near the best"
         text = (
             f"Too close to call between {rivals}: "
-            f"{telling.name(choice)} is the earliest that comes near the best ({figures}).{votes}"
+            f"{telling.name(choice)} {nearest} ({figures}).{votes}"
         )
     elif choice != best:
         verb = "stands" if decision.votes else "measured"

@@ -147,6 +147,19 @@ def test_a_comparison_is_found_by_the_training_and_goes_on_where_it_stopped(no_e
     assert "10 checkpoints and the untouched base:" in said(capsys)
 
 
+def test_epochs_that_were_deleted_to_make_room_take_nothing_from_what_was_found(no_engine, capsys):
+    made = comparison.finished()
+    before = (made.folder / "report.json").read_bytes()
+    for number in (8, 9):
+        (made.training.checkpoints / f"fox-{number:06d}.safetensors").unlink()
+    assert main(["compare", "fox", "--plain"]) == 0 and not no_engine
+    out = " ".join(said(capsys).split())
+    assert "Epoch 4 is clearly the best balance" in out and "Not there any more: epoch 8, epoch 9." in out
+    assert (made.folder / "report.json").read_bytes() == before
+    main(["compare", "fox", "--again"])
+    assert "epoch 9. What was found of them leaves the comparison." in " ".join(said(capsys).split()) and no_engine
+
+
 def test_runs_that_were_moved_together_find_their_comparison(no_engine, own_home, monkeypatch, capsys):
     made = comparison.finished()
     moved = own_home.with_name("moved")
@@ -292,6 +305,15 @@ def test_kohyas_names_are_epochs_and_the_last_has_none():
     ]  # fmt: skip
     mixed = numbered([Path("a/x.safetensors"), Path("b/x.safetensors")])
     assert [entry.name for entry in mixed] == ["a/x", "b/x"]
+
+
+def test_folders_as_peft_writes_them_are_loras_under_their_own_names(tmp_path):
+    for name in ("strong", "weak.safetensors"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_model.safetensors").write_bytes(b"x")
+    job = files_job([tmp_path / "strong", tmp_path / "weak.safetensors"], base="demo", kind="style", trigger="zwv")
+    assert [entry.name for entry in numbered([Path(one) for one in job.loras])] == ["strong", "weak.safetensors"]
+    assert files_in(tmp_path) == [], "a folder is no LoRA file, whatever its name"
 
 
 def test_the_same_folder_is_the_same_comparison():

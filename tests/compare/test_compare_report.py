@@ -171,6 +171,38 @@ def test_one_checkpoint_is_held_against_the_base_alone():
     assert alone.words[0].text.startswith("One checkpoint is measured: against the untouched base, fox-soft reaches")
 
 
+def test_one_checkpoint_that_bleeds_is_shown_as_it_is_weighed():
+    made = comparison.finished()
+    own = replace(CURVE[Point(4)], bleeds=0.95)
+    half = replace(CURVE[Point(2)], bleeds=0.6)
+    prompts = {row.name: Family(row.family) for row in made.report.prompts}
+    measured = grid_of({Point(4): own, Point(4, 0.6): half}, prompts=prompts)
+    one = replace(made.report, checkpoints=tuple(row for row in made.report.checkpoints if row.checkpoint == 4))
+    alone = judged(one, measured)
+    assert alone.decision.relaxed == ("bleeding",)
+    for row in alone.points:
+        if row.checkpoint:
+            balance = 2 * row.fidelity * row.flexibility / (row.fidelity + row.flexibility)
+            assert row.balance == pytest.approx(balance, abs=1e-6), "the figures that are shown make the balance"
+    assert f"flexibility {alone.point((4, 1.0)).flexibility:.0f}" in alone.words[0].text
+    tested = judged(replace(one, dose=4), measured)
+    assert tested.point((4, 1.0)).flexibility < alone.point((4, 1.0)).flexibility, "there the class word is the dose"
+
+
+def test_of_loras_from_anywhere_none_is_the_earlier():
+    made = comparison.from_elsewhere()
+    prompts = {row.name: Family(row.family) for row in made.report.prompts}
+    worse = replace(CURVE[Point(4)], likeness=CURVE[Point(4)].likeness - 0.004)
+    measured = grid_of({Point(1): worse, Point(2): CURVE[Point(4)], Point(3): CURVE[Point(6)]}, prompts=prompts)
+    files, epochs = judged(made.report, measured), judged(replace(made.report, checkpoints=tuple(
+        replace(row, name=f"epoch {row.checkpoint}") for row in made.report.checkpoints)), measured)  # fmt: skip
+    assert epochs.decision.best == (2, 1.0) and epochs.decision.choice == (1, 1.0)
+    assert "earliest" in epochs.words[0].text
+    assert files.decision.best == (2, 1.0) == files.decision.choice
+    assert "fox-middle is probably the best" in files.words[0].text
+    assert "earliest" not in " ".join(one.text for one in files.words)
+
+
 def test_no_weight_is_ruled_out_by_a_gate_that_weight_1_fails_too():
     knobs = CURVE[Point(6)]
     bleeding = {Point(1): replace(knobs, bleeds=0.8), Point(1, 0.6): replace(CURVE[Point(4)], bleeds=0.6)}

@@ -32,6 +32,8 @@ from engine.errors import LorasmithError
         ("prompt: a cat, sleeping\na dog, running", ("a cat, sleeping", "a dog, running")),
         ("prompt: photo at 10-12 mm", ("photo at 10-12 mm",)),
         ("s/r: cat, dog , owl", ("cat", "dog", "owl")),
+        ('s/r: red, "blue, green", ""', ("red", "blue, green", "")),  # the word left out
+        ('s/r: red, "", blue,', ("red", "", "blue")),
         ("resolution: 768, 832x1216", ((768, 768), (832, 1216))),
         ("scheduler: Euler a, DPM++ 2M Karras", ("euler_a", "dpmpp_2m_karras")),
         ("epoch", ("all",)),
@@ -54,6 +56,9 @@ def test_an_axis_is_read_as_people_write_it(text, values):
         ("weight: 200", "200 is out of range, -100 to 100"),
         ("steps: 0-10", "0 is out of range, 1 to 1,000"),
         ("steps: 2.5", "2.5 is no whole number"),
+        ("steps: 1-3 (+0.5)", r"1-3 \(\+0.5\) is no whole number"),
+        ('replace: "", x', "only what replaces may be nothing"),
+        ('prompt: a cat, ""', '"" is no value of it'),
         ("cfg: -2", "-2 is out of range, 0 to 100"),
         ("seed: 5000000000", "out of range"),
         ("steps: 1-10 (-1)", "steps of -1 never lead from 1 to 10"),
@@ -83,7 +88,7 @@ def test_labels_are_short():
     assert label("weight", 0.1 + 0.2) == "weight 0.3" and label("cfg", 7.0) == "CFG 7"
     assert label("steps", 1) == "1 step" and label("steps", 20) == "20 steps" and label("seed", 5) == "seed 5"
     assert label("size", (832, 1216)) == "832x1216" and label("sampler", "euler_a") == "Euler a"
-    assert label("prompt", "a cat") == "a cat"
+    assert label("prompt", "a cat") == "a cat" and label("replace", "") == "(left out)"
 
 
 def test_parts_of_a_prompt_change_places():

@@ -29,6 +29,7 @@ from engine.runs.folder import RunFolder, create_run, find_run
 from engine.runs.summary import read_summary
 from engine.select.readers import NO_READER, check_readers
 from tui.arguments import Parser, given, json_argument, named, positive, screen_arguments
+from tui.commands.compare_there import is_done, own_set, say_gone
 from tui.commands.compared import tell_comparison, tell_self_test
 from tui.commands.status import typed
 from tui.commands.train import begin_run
@@ -89,7 +90,7 @@ def compare(asked: Namespace) -> int:
     screen = _on_screen(asked)
     if run is not None and read_summary(run).alive:
         code = 0 if screen else _join(asked, run)
-    elif run is not None and not asked.again and _is_done(run, job):
+    elif run is not None and not asked.again and is_done(run, job):
         code = 0
     else:
         code, run = _work(asked, job, run, detach=screen or asked.detach)
@@ -201,48 +202,21 @@ def _dose(asked: Namespace, job: CompareJob, run: RunFolder) -> CompareJob:
     return replace(_with_options(asked, job), dose=number or entries[-1])
 
 
-def _own_set(job: CompareJob) -> str | None:
-    """The text of a person's own prompt set; None for a set that travels with lorasmith."""
-    from engine.select.prompts import DEMO, read_prompt_set
-
-    if not job.prompts or job.prompts in (*KINDS, DEMO):
-        return None
-    path = Path(job.prompts).expanduser()
-    read_prompt_set(path)  # a mistake is said now, with its line
-    return path.read_text(encoding="utf-8")
-
-
-def _is_done(run: RunFolder, job: CompareJob) -> bool:
-    """Whether this very comparison is there already: same job, finished, no checkpoint more by now."""
-    if not report_path(run.compare).is_file() or read_compare_job(run.job) != job:
-        return False
-    report = read_report(run.compare)
-    own = own_prompts(run)
-    if own.is_file() and Path(job.prompts).expanduser().is_file() and _own_set(job) != own.read_text(encoding="utf-8"):
-        return False
-    try:
-        entries = open_source(job).entries
-    except LorasmithError:
-        return report.state == "done"  # the training is gone; what was found of it is still here
-    # A run's checkpoints go by their names: it may have been moved or copied since.
-    now = {entry.path.name if job.run else str(entry.path) for entry in entries}
-    drawn = {Path(row.file).name if job.run else row.file for row in report.checkpoints}
-    return report.state == "done" and now == drawn
-
-
 def _work(
     asked: Namespace, job: CompareJob, run: RunFolder | None, *, detach: bool
 ) -> tuple[int, RunFolder | None]:
     """Tells the cost, writes the job, starts the engine and follows it."""
     text = None
     if run is None or not own_prompts(run).is_file() or Path(job.prompts).expanduser().is_file():
-        text = _own_set(job)
+        text = own_set(job)
     there = run is not None and text is None and own_prompts(run).is_file()
-    own_set = str(own_prompts(run)) if there else job.prompts if text is not None else ""  # type: ignore[arg-type]
-    seen = outlook(job, str(Path(own_set).expanduser()) if own_set else "")
+    prompts = str(own_prompts(run)) if there else job.prompts if text is not None else ""  # type: ignore[arg-type]
+    seen = outlook(job, str(Path(prompts).expanduser()) if prompts else "")
     _refuse_blind(seen)
     if not asked.json:
         _tell_cost(job, seen)
+    if run is not None and not asked.json:
+        say_gone(job, run, "What was found of them leaves the comparison.")
     if run is None:
         run = create_run(_name(asked, job), job_text(job), kind=KIND, parent=parent_of(job))
     elif read_compare_job(run.job) != job:
@@ -334,8 +308,10 @@ def _tell(asked: Namespace, run: RunFolder) -> int:
     if asked.json:
         sys.stdout.write(report_path(run.compare).read_text(encoding="utf-8"))
         return 0
-    if read_compare_job(run.job).dose:
+    job = read_compare_job(run.job)
+    if job.dose:
         return tell_self_test(report, run.compare)
+    say_gone(job, run, "What was found of them is told all the same; they cannot be made the LoRA.")
     tell_comparison(report, run, typed(run))
     if asked.html is not None:
         say(f"The page is {home_path(asked.html.expanduser().absolute())}.")

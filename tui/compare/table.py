@@ -246,7 +246,7 @@ def about(seen: Compared, line: Line, width: int) -> Rows:
             texts.append((f"Ruled out: {why}.", "warn"))
         if sure := _sureness(line.row):
             texts.append((sure, "plain"))
-    if facts := _facts(line):
+    if facts := _facts(line, seen):
         texts.append((facts, "muted"))
     if parts := [_LEGEND[part] for part in parts_of(seen)]:
         texts.append((f"Of 100: {', '.join(parts)}.", "muted"))
@@ -276,12 +276,12 @@ def _sureness(row: PointRow) -> str:
     return (likely + copies).strip()
 
 
-def _facts(line: Line) -> str:
+def _facts(line: Line, seen: Compared) -> str:
     one = line.checkpoint
     if one is None:
         return ""
     facts = [f"rank {one.rank}"] if one.rank is not None else []
-    if one.change is not None and one.twin_of is None:
+    if one.change is not None and one.twin_of is None and seen.report.epochs:
         facts.append(f"moved {per_cent(one.change)} since the one before")
     if one.held_out is not None:
         sign = "below" if one.held_out < 0 else "above"
