@@ -79,7 +79,7 @@ def _check_start(path: Path, start: bytes, size: int, length: int) -> None:
 def _parse(path: Path, raw: bytes, size: int) -> Header:
     try:
         entries = json.loads(raw)
-        metadata = {str(key): str(value) for key, value in entries.pop("__metadata__", {}).items()}
+        metadata = {str(key): str(value) for key, value in (entries.pop("__metadata__", None) or {}).items()}
         tensors = {
             name: TensorInfo(entry["dtype"], tuple(int(side) for side in entry["shape"]))
             for name, entry in entries.items()

@@ -215,3 +215,12 @@ def test_whole_numbers_are_no_weights(tmp_path):
     for reader in READERS.keys() - {"inspect"}:
         with pytest.raises(LorasmithError, match=r"are of a type that no LoRA has \(.*i.*8\): use this LoRA in fp16"):
             READERS[reader](path)
+
+
+def test_metadata_that_is_null_is_none(tmp_path):
+    data = saved(tmp_path / "a.safetensors", factors()).read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    text = json.dumps({"__metadata__": None} | json.loads(data[8:start])).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data[start:])
+    assert open_weights(tmp_path / "a.safetensors").header.metadata == {}
+    assert len(load_lora(tmp_path / "a.safetensors").modules) == 1
