@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from engine import __version__
-from engine.compare.choice import Choice
+from engine.compare.choice import Choice, nearest
 from engine.compare.pictures import Sample
-from engine.compare.report import PointRow, Report
+from engine.compare.report import At, PointRow, Report
 from engine.errors import shown
 from engine.select.families import PARTS
 
 NOTICE = "Pictures made with this LoRA are AI-generated: say so wherever you show them."
 _PERSON = "It draws a real or invented person: use it only as that person agreed to."
+_OF_WEIGHT = "Use it at weight "  # so begins the sentence of `engine.select.words` on the recommended weight
 _MARKUP = re.compile(r"([\\`*_\[\]<>#|~])")
 _TRAINING = {
     "ss_network_dim": "rank",
@@ -32,47 +34,80 @@ _TRAINING = {
 }
 
 
-def usage_hint(choice: Choice) -> str:
+def usage_hint(choice: Choice, samples: Sequence[Sample]) -> str:
     """How to use it, in the sentences that go into the file itself."""
     called = f'Trigger words: "{choice.trigger}". ' if choice.trigger else ""
-    return f"{called}Recommended weight: {choice.weight:g}. {NOTICE}"
+    weight = f"{'Weight, chosen by hand' if choice.weight_by_hand else 'Recommended weight'}: {choice.weight:g}. "
+    return f"{called}{weight}{_shows(choice, samples, 'The thumbnail')}{NOTICE}"
+
+
+def remarks(choice: Choice, samples: Sequence[Sample]) -> list[str]:
+    """What is to be known of a weight that the comparison does not recommend, or did not draw, in sentences."""
+    by_hand = reasons(choice)[:1] if choice.weight_by_hand else []
+    elsewhere = _elsewhere(choice, samples)
+    return by_hand if elsewhere is None else [
+        *by_hand, f"Nothing was drawn at weight {choice.weight:g}: its pictures show it at weight {elsewhere:g}."
+    ]  # fmt: skip
+
+
+def _elsewhere(choice: Choice, samples: Sequence[Sample]) -> float | None:
+    """The weight that its pictures show, where that is not its own."""
+    return samples[0].weight if samples and samples[0].weight != choice.weight else None
+
+
+def _shows(choice: Choice, samples: Sequence[Sample], what: str) -> str:
+    elsewhere = _elsewhere(choice, samples)
+    return "" if elsewhere is None else f"{what} shows it at weight {elsewhere:g}. "
 
 
 def reasons(choice: Choice) -> list[str]:
-    """Why this checkpoint, in sentences."""
-    report = choice.report
+    """Why this checkpoint at this weight, in sentences."""
+    report, best = choice.report, choice.recommended
+    named = _start(choice.called) + ("" if choice.weight == 1.0 else f" at weight {choice.weight:g}")
     if report is None:
-        return [f"{_start(choice.called)} was chosen by hand; the training was not compared."]
-    if report.choice is None:
-        return [f"{_start(choice.called)} was chosen by hand.", *(words.text for words in report.words[:1])]
+        return [f"{named} was chosen by hand; the training was not compared."]
+    if best is None:
+        return [f"{named} was chosen by hand.", *(words.text for words in report.words[:1])]
+    if choice.weight_by_hand:
+        return [f"Weight {choice.weight:g} was chosen by hand for {choice.called}; the comparison recommends weight "
+                f"{best[1]:g}.", *_figures_of(report, choice, best), *_of_other_weight(report, choice)]  # fmt: skip
     if choice.by_hand:
-        other = report.name_of(report.weight or report.choice)
-        return [f"{_start(choice.called)} was chosen by hand; the comparison recommends {other}.",
-                *_figures_of(report, choice)]  # fmt: skip
+        return [f"{named} was chosen by hand; the comparison recommends {report.name_of(best)}.",
+                *_figures_of(report, choice, best)]  # fmt: skip
     return [words.text for words in report.words]
 
 
-def _figures_of(report: Report, choice: Choice) -> list[str]:
-    own, other = report.point((choice.at[0], 1.0)), report.point(report.choice or (0, 0.0))
-    if own is None or other is None or None in {own.fidelity, own.flexibility, other.fidelity, other.flexibility}:
+def _of_other_weight(report: Report, choice: Choice) -> list[str]:
+    """Why this checkpoint, where its weight was chosen by hand: decided on at the weight of all checkpoints."""
+    said = [words.text for words in report.words if not words.text.startswith(_OF_WEIGHT)]
+    decided = report.choice[1] if report.choice is not None else 1.0
+    return said if decided == choice.weight else [f"What follows was measured at weight {decided:g}.", *said]
+
+
+def _figures_of(report: Report, choice: Choice, best: At) -> list[str]:
+    """Its figures beside those of what is recommended; none where they would be the same point's."""
+    own, other = _point(report, choice), report.point(best)
+    if own is None or other is None or own == other:
         return []
+    if None in {own.fidelity, own.flexibility, other.fidelity, other.flexibility}:
+        return []
+    at = "Its" if own.weight == choice.weight else f"At weight {own.weight:g} its"
     return [
-        f"Its fidelity is {own.fidelity:.0f} (the recommended one's {other.fidelity:.0f}), "
+        f"{at} fidelity is {own.fidelity:.0f} (the recommended one's {other.fidelity:.0f}), "
         f"its flexibility {own.flexibility:.0f} ({other.flexibility:.0f})."
     ]
 
 
-def a1111_card(choice: Choice) -> str:
+def a1111_card(choice: Choice, samples: Sequence[Sample]) -> dict[str, Any]:
     """NAME.json as A1111 and Forge keep it: a click on the LoRA then writes these words at this weight."""
-    about = {
+    return {
         "description": " ".join(reasons(choice)[:1]),
         "sd version": "SDXL",
         "activation text": choice.trigger,
         "preferred weight": choice.weight,
         "negative text": "",
-        "notes": NOTICE,
+        "notes": f"{_shows(choice, samples, 'The preview')}{NOTICE}",
     }
-    return json.dumps(about, ensure_ascii=False, indent=1) + "\n"
 
 
 def card(
@@ -82,6 +117,7 @@ def card(
     parts = [
         f"# {_plain(name)}",
         *([f"![{_plain(name)}]({_link(name)}.png)"] if samples else []),
+        *([f"*{shows}*"] if (shows := _shows(choice, samples, "The picture").strip()) else []),
         _head(choice),
         f"> {NOTICE}" + (f"\n> {_PERSON}" if choice.person else ""),
         "## How to use it\n\n" + _how(choice, name),
@@ -126,7 +162,10 @@ For fine detail draw at the base's own size and add the high-res fix: 1.5 times 
 
 def _hires(choice: Choice) -> str:
     found = choice.report.hires if choice.report is not None else None
-    return f" {_plain(found.sentence)}" if found is not None and found.early[0] == choice.at[0] else ""
+    if found is None or found.early[0] != choice.at[0]:
+        return ""
+    tried = "" if found.early[1] == choice.weight else f" Tried at weight {found.early[1]:g}:"
+    return f"{tried} {_plain(found.sentence)}"
 
 
 def _figures(choice: Choice) -> list[str]:
@@ -137,11 +176,19 @@ def _figures(choice: Choice) -> list[str]:
     figures = [("fidelity (100: the photographs)", row.fidelity), ("flexibility (100: the base)", row.flexibility)]
     figures += [(PARTS.get(part, part), value) for part, value in row.parts.items()]
     lines = [f"| {name} | {value:.0f} |" for name, value in figures if value is not None]
-    return ["\n".join(["| measured | of 100 |", "| --- | ---: |", *lines])] if lines else []
+    at = "" if row.weight == choice.weight else f" at weight {row.weight:g}"
+    return ["\n".join([f"| measured{at} | of 100 |", "| --- | ---: |", *lines])] if lines else []
 
 
 def _point(report: Report, choice: Choice) -> PointRow | None:
-    return report.point(choice.at) or report.point((choice.at[0], 1.0))
+    """What was measured of the checkpoint at this weight, or else at the nearest that was."""
+    own = [row for row in report.points if row.checkpoint == choice.at[0] and _is_measured(row)]
+    weight = nearest((row.weight for row in own), choice.weight)
+    return None if weight is None else report.point((choice.at[0], weight))
+
+
+def _is_measured(row: PointRow) -> bool:
+    return any(figure is not None for figure in (row.fidelity, row.flexibility, *row.parts.values()))
 
 
 def _samples(choice: Choice, name: str, samples: Sequence[Sample]) -> list[str]:
@@ -153,11 +200,13 @@ def _samples(choice: Choice, name: str, samples: Sequence[Sample]) -> list[str]:
         for at, sample in enumerate(samples, 1)
     ]
     told = f"## Samples\n\n![Samples of {_plain(name)}]({_link(name)}.samples.jpg)\n\n" + "\n".join(listed)
+    elsewhere = _elsewhere(choice, samples)
+    at = "" if elsewhere is None else f" at weight {elsewhere:g}"
     if choice.report is None:
-        return [told]
+        return [told + (f"\n\nDrawn{at}." if at else "")]
     drawn, settings = choice.report.base.name, choice.report.settings
     return [
-        told + f"\n\nDrawn on {_plain(drawn)}, {_plain(settings.sampler)}, {settings.steps} steps, CFG "
+        told + f"\n\nDrawn{at} on {_plain(drawn)}, {_plain(settings.sampler)}, {settings.steps} steps, CFG "
         f"{settings.cfg:g}, {settings.size[0]} x {settings.size[1]}."
     ]
 

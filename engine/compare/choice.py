@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ class Choice:
     """A checkpoint to be exported, its weight, and why.
 
     folder and report: the comparison's, None where the training was not compared. by_hand: the person named an epoch
-    that the comparison does not recommend. samples: pictures of a training that was not compared.
+    or a weight that the comparison does not recommend. samples: pictures of a training that was not compared.
     """
 
     at: At
@@ -48,6 +48,21 @@ class Choice:
     def weight(self) -> float:
         return self.at[1]
 
+    @property
+    def recommended(self) -> At | None:
+        """What the comparison would take, at its weight; None where it recommends nothing."""
+        return None if self.report is None else self.report.weight or self.report.choice
+
+    @property
+    def weight_by_hand(self) -> bool:
+        """Whether it is the recommended checkpoint, at another weight than the recommended."""
+        return self.by_hand and self.recommended is not None and self.recommended[0] == self.at[0]
+
+
+def nearest(weights: Iterable[float], wanted: float) -> float | None:
+    """Of these weights the one that is nearest to `wanted`, of two the nearer to 1; None where there are none."""
+    return min(weights, key=lambda one: (round(abs(one - wanted), 6), abs(one - 1), one), default=None)
+
 
 def find_choice(named: str | Path, epoch: int | None = None, weight: float | None = None) -> Choice:
     """The checkpoint that is meant: of a comparison, of a compared training, or of one that was not.
@@ -56,6 +71,7 @@ def find_choice(named: str | Path, epoch: int | None = None, weight: float | Non
     """
     if weight is not None and not (math.isfinite(weight) and 0 < weight <= 2):
         raise LorasmithError(f"--weight {weight:g} is no weight to use a LoRA at: give one above 0 and up to 2.")
+    weight = None if weight is None else float(f"{weight:g}")  # as every text writes it
     run, folder, notes = _places(named)
     report = None
     if folder is not None:
@@ -114,7 +130,7 @@ def _of_report(
     return Choice(
         (number, weight), row.name, file, title, f"{report.trigger} {report.class_word}".strip(),
         report.kind == "person", report.base.name, report.base.licence or _licence(report.base.name, file), folder,
-        report, by_hand=recommended is None or recommended[0] != number, notes=notes,
+        report, by_hand=recommended != (number, weight), notes=notes,
         problem=row.problem or "",
     )  # fmt: skip
 

@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from engine.compare.again import one_writer
-from engine.compare.card import a1111_card, card, usage_hint
+from engine.compare.beside import BESIDE, LORA, left_of_former, name_trouble, remove_left, with_sums
+from engine.compare.card import a1111_card, card, remarks, usage_hint
 from engine.compare.choice import Choice, find_choice
 from engine.compare.page import PAGE, page_text, write_page
-from engine.compare.pictures import Sample, as_png, samples_of, sheet, thumbnail
+from engine.compare.pictures import Sample, preview, samples_of, sheet, thumbnail
 from engine.compare.report import Chosen, read_report, write_report
 from engine.compare.restate import file_sum, restate
 from engine.errors import LorasmithError, shown
 from engine.files import atomic_path, write_atomic
 from engine.runs.folder import home
 
-_FORBIDDEN = set('/\\:*?"<>|,[]')
-_LONGEST = 120
-
 
 @dataclass(frozen=True)
 class Exported:
     """What was written. `beside` maps what it is (preview, card, ...) to its file.
 
-    recommended: what the comparison would rather have, where another was taken by hand.
+    by_hand: an epoch or a weight that the comparison does not recommend. recommended: the checkpoint that it would
+    rather have, where another was taken by hand.
     """
 
     file: Path
@@ -60,60 +59,65 @@ def choose(
     the checkpoint's own to the bit. Beside the file: its preview (NAME.png), the words and weight that A1111 and
     Forge read (NAME.json), a card (NAME.md), samples (NAME.samples.jpg) and, where there was a comparison, its page
     (NAME.html); with `alone` none of these. All of them are written before one is put in its place, so a full disk
-    leaves nothing half done.
+    leaves nothing half done. With `force` what an export wrote for the LoRA that had the name before is removed.
     Raises LorasmithError, also where a file would be overwritten and `force` is not given.
     """
     choice = find_choice(named, epoch, weight)
     if choice.problem and not force:
         raise LorasmithError(f"The comparison could not draw with it, so it is not made your LoRA: {choice.problem} "
                              "Take another, or add --force.")  # fmt: skip
-    folder, name = _target(to, name or ("" if to and to.suffix == ".safetensors" else choice.title))
+    folder, name = _target(to, name, choice.title)
     names = _names(choice, name, alone=alone)
     _check_free(folder, list(names.values()), choice.file, force)
     try:
         with _beside(folder) as staging:
             notes = _write_all(choice, name, names, staging)
-            for file in names.values():
-                if (staging / file).exists():
-                    (staging / file).replace(folder / file)
+            there = {what: folder / file for what, file in names.items() if (staging / file).exists()}
+            left = left_of_former(folder, name, [path.name for path in there.values()], force=force)
+            for path in there.values():
+                (staging / path.name).replace(path)
     except OSError as error:
         raise LorasmithError(
             f"{shown(name)} cannot be written in {shown(folder)} ({error.strerror or error}): make room there, or "
             "choose another folder with --to; nothing was changed."
         ) from error
-    written = {what: folder / file for what, file in names.items() if (folder / file).exists()}
-    file = written.pop("LoRA")
-    notes = (*choice.notes, *notes, *_remember(choice, file))
+    file = there.pop("LoRA")
+    notes = (*choice.notes, *notes, *remove_left(left), *_remember(choice, file))
     return Exported(
-        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, written, notes,
+        file, name, choice.at[0], choice.called, choice.weight, choice.trigger, choice.by_hand, there, notes,
         _recommended(choice),
     )
 
 
 def _recommended(choice: Choice) -> str:
-    """What the comparison recommends, where the person took another; empty where it recommends nothing."""
-    report = choice.report
-    if report is None or not choice.by_hand or report.choice is None:
-        return ""
-    return report.name_of(report.choice)
+    """The checkpoint that the comparison recommends, where the person took another; empty where there is none."""
+    report, best = choice.report, choice.recommended
+    return "" if report is None or best is None or best[0] == choice.at[0] else report.name_of(best)
 
 
-def _target(to: Path | None, name: str) -> tuple[Path, str]:
-    """The folder and the name; `to` may be the file itself."""
+def _target(to: Path | None, name: str, title: str) -> tuple[Path, str]:
+    """The folder and the name, which is `title` where none is given; `to` may be the file itself."""
     folder = home() / "loras" if to is None else to.expanduser().absolute()
-    if folder.suffix == ".safetensors" and not folder.is_dir():
-        folder, name = folder.parent, name or folder.stem
-    name = name.removesuffix(".safetensors")
-    bad = sorted(set(name) & _FORBIDDEN | {char for char in name if shown(char) != char})
-    if not name.strip() or name.startswith((".", " ", "-")) or name.endswith((" ", ".")) or bad:
-        raise LorasmithError(
-            f"'{shown(name)}' cannot be a LoRA's name: give another with --name, that begins with no dot, space or '-' "
-            f"and has none of {' '.join(sorted(_FORBIDDEN))}, which programs read as something else."
-        )
-    if len(name.encode()) > _LONGEST:
-        raise LorasmithError(f"The name {shown(name[:40])}... is too long: give one of up to {_LONGEST} with --name.")
+    if to is not None and folder.suffix == LORA and not folder.is_dir():
+        folder, file = folder.parent, folder.stem
+        if name and name.removesuffix(LORA) != file:
+            raise LorasmithError(
+                f"--to names the file {shown(file + LORA)} and --name another, {shown(name)}: leave out --name, "
+                f"or give --to the folder, {shown(folder)}."
+            )
+        name = file
+    name = (name or title).removesuffix(LORA)
+    trouble = name_trouble(name, "give another with --name")
+    if trouble:
+        raise LorasmithError(trouble)
     if to is None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LorasmithError(
+                f"The folder {shown(folder)} cannot be made ({error.strerror}): move away what is in its place, or "
+                "choose another folder with --to."
+            ) from error
     elif not folder.is_dir():
         raise LorasmithError(f"There is no folder {shown(folder)}: make it first, or choose another.")
     return folder, name
@@ -121,11 +125,8 @@ def _target(to: Path | None, name: str) -> tuple[Path, str]:
 
 def _names(choice: Choice, name: str, *, alone: bool) -> dict[str, str]:
     """What is written, and as which file."""
-    if alone:
-        return {"LoRA": f"{name}.safetensors"}
-    names = {"LoRA": f"{name}.safetensors", "preview": f"{name}.png", "words and weight": f"{name}.json",
-             "card": f"{name}.md", "samples": f"{name}.samples.jpg", "page": f"{name}.html"}  # fmt: skip
-    return names if choice.report is not None else {what: file for what, file in names.items() if what != "page"}
+    beside = {} if alone else {what: ending for what, ending in BESIDE.items() if choice.report or what != "page"}
+    return {what: f"{name}{ending}" for what, ending in {"LoRA": LORA, **beside}.items()}
 
 
 def _check_free(folder: Path, names: list[str], source: Path, force: bool) -> None:
@@ -156,10 +157,11 @@ def _beside(folder: Path) -> Iterator[Path]:
 def _write_all(choice: Choice, name: str, names: dict[str, str], staging: Path) -> tuple[str, ...]:
     """Writes every file; sentences on what could not be had."""
     samples, notes = _usable(samples_of(choice))
+    said = remarks(choice, samples)
     changes = {
         "ss_output_name": name,  # the name that A1111 calls it by
         "modelspec.title": name,
-        "modelspec.usage_hint": usage_hint(choice),
+        "modelspec.usage_hint": usage_hint(choice, samples),
     }
     if choice.trigger:
         changes["modelspec.trigger_phrase"] = choice.trigger
@@ -170,18 +172,17 @@ def _write_all(choice: Choice, name: str, names: dict[str, str], staging: Path) 
     with atomic_path(lora) as beside:
         metadata = restate(choice.file, beside, changes)
     if len(names) == 1:
-        return ()
-    texts = {"words and weight": a1111_card(choice)}
+        return tuple(said)
     if samples:
-        write_atomic(staging / names["preview"], as_png(samples[0].path))
+        write_atomic(staging / names["preview"], preview(samples[0], name))
         write_atomic(staging / names["samples"], sheet(samples))
     if choice.report is not None and choice.folder is not None:
         told = replace(choice.report, chosen=Chosen(choice.at[0], choice.weight, lora.name))
         write_atomic(staging / names["page"], page_text(choice.folder, told, beside=False))
-    texts["card"] = card(choice, name, metadata, samples, file_sum(lora), page="page" in names)
-    for what, text in texts.items():
-        write_atomic(staging / names[what], text)
-    return notes
+    text = card(choice, name, metadata, samples, file_sum(lora), page="page" in names)
+    write_atomic(staging / names["card"], text)
+    write_atomic(staging / names["words and weight"], with_sums(a1111_card(choice, samples), staging, name))
+    return (*said, *notes)
 
 
 def _kept_hint(source: Path, changes: dict[str, str]) -> dict[str, str]:

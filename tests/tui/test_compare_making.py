@@ -87,13 +87,16 @@ async def test_nothing_is_ever_overwritten(comparison_run, own_home):
     ("typed", "said"),
     [
         (["end", "ctrl+u"], "Give it a name."),
-        ([*"a/b"], "A name has no slashes"),
+        ([*"a/b"], "cannot be a LoRA's name: give it another"),
+        (["end", "ctrl+u", *"a,b:c"], "'a,b:c' cannot be a LoRA's name: give it another"),
+        (["end", "ctrl+u", *"-neu"], "'-neu' cannot be a LoRA's name: give it another"),
+        (["end", "ctrl+u", *("n" * 121)], "is too long: give it"),
         (["down", "end", "ctrl+u", *"/nowhere"], "There is no folder /nowhere"),
         (["down", "down", *"x"], "The weight to use it at is a number above 0"),
     ],
-    ids=["no name", "slash", "no folder", "weight"],
+    ids=["no name", "slash", "comma", "minus", "long", "no folder", "weight"],
 )
-async def test_a_mistake_is_answered_in_a_sentence(comparison_run, typed, said):
+async def test_a_mistake_is_answered_in_a_sentence_while_it_is_typed(comparison_run, typed, said):
     async with opened(comparison_run()) as pilot:
         await until(pilot, "4 ← choice")
         await pilot.press("m", *typed)
@@ -102,6 +105,30 @@ async def test_a_mistake_is_answered_in_a_sentence(comparison_run, typed, said):
         await until(pilot, said)
         await pilot.press("escape")
         await until(pilot, "4 ← choice")
+
+
+async def test_what_is_typed_reaches_the_engine_as_it_is(comparison_run, own_home, monkeypatch):
+    """Also where a rule of the window were laxer: no name or folder is read as an option."""
+    run = comparison_run()
+    monkeypatch.setattr("tui.compare.making.name_trouble", lambda name: "")
+    async with opened(run) as pilot:
+        await until(pilot, "4 ← choice")
+        await pilot.press("m")
+        await until(pilot, "enter writes it")
+        await cleared(pilot, *"-neu")
+        await until(pilot, "-neu.safetensors")
+        await pilot.press("enter")
+        text = await until(pilot, "'-neu' cannot be a LoRA's name")
+        assert "usage" not in text and "expected one argument" not in text
+
+
+async def test_a_weight_by_hand_is_said_of_what_was_written(comparison_run):
+    async with opened(comparison_run(), (100, 30)) as pilot:
+        await until(pilot, "4 ← choice")
+        await pilot.press("m", "down", "down")
+        await cleared(pilot, *"0.7")
+        await pilot.press("enter")
+        await until(pilot, "Use it at weight 0.7.", "Weight 0.7 was chosen by hand for epoch 4; the comparison", "scp ")
 
 
 async def test_what_cannot_be_written_is_said(comparison_run, own_home):

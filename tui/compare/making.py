@@ -16,6 +16,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from engine.compare.beside import BESIDE, LORA, name_trouble
 from engine.compare.report import At
 from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, home
@@ -26,9 +27,6 @@ from tui.text import home_path
 
 if TYPE_CHECKING:
     from tui.compare.screen import CompareScreen
-
-_BESIDE = {".png": "preview", ".json": "words and weight", ".md": "card", ".samples.jpg": "samples", ".html": "page"}
-"""What is written beside NAME.safetensors."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +120,7 @@ class MakeLora(ModalScreen[Made | None]):
         parts: list[tuple[str, str]] = []
         if wanted is not None:
             folder = wanted.folder or home() / "loras"
-            beside = ", ".join(f"{ending} ({what})" for ending, what in _BESIDE.items())
+            beside = ", ".join(f"{ending} ({what})" for what, ending in BESIDE.items())
             parts.append((f"Writes {home_path(folder / f'{wanted.name}.safetensors')}", "plain"))
             parts.append((f"and beside it, under the same name: {beside}.", "muted"))
         parts += [(trouble or wrong, "bad")] if trouble or wrong else []
@@ -131,12 +129,13 @@ class MakeLora(ModalScreen[Made | None]):
 
     def _wanted(self) -> tuple[Wanted | None, str]:
         """What was typed, and what is wrong with it."""
-        name = self.query_one("#name", Input).value.strip().removesuffix(".safetensors")
+        name = self.query_one("#name", Input).value.strip().removesuffix(LORA)
         typed = self.query_one("#folder", Input).value.strip()
         if not name:
             return None, "Give it a name."
-        if any(char in "/\\" or shown(char) != char for char in name):
-            return None, "A name has no slashes and no control characters: the folder stands below."
+        trouble = name_trouble(name)
+        if trouble:
+            return None, trouble
         own = not typed or typed == home_path(home() / "loras")
         folder = home() / "loras" if own else Path(typed).expanduser().absolute()
         try:
@@ -148,7 +147,7 @@ class MakeLora(ModalScreen[Made | None]):
         wanted = Wanted((self.at[0], weight), name, None if own else folder)
         if not own and not folder.is_dir():
             return wanted, f"There is no folder {shown(folder)}: make it first, or choose another."
-        taken = next((one for one in (".safetensors", *_BESIDE) if (folder / f"{name}{one}").exists()), None)
+        taken = next((one for one in (LORA, *BESIDE.values()) if (folder / f"{name}{one}").exists()), None)
         if taken is not None:
             return wanted, f"{shown(name + taken)} is there already and is not overwritten: give it another name."
         return wanted, ""
@@ -167,11 +166,11 @@ class MakeLora(ModalScreen[Made | None]):
         threading.Thread(target=self._write, args=(wanted,), daemon=True, name="choose").start()
 
     def _write(self, wanted: Wanted) -> None:
-        place = ["--to", str(wanted.folder)] if wanted.folder is not None else []
+        place = [f"--to={wanted.folder}"] if wanted.folder is not None else []
         try:
             said = ask_engine(
                 "choose", self.run.compare, "--epoch", str(wanted.at[0]), "--weight", f"{wanted.at[1]:g}",
-                "--name", wanted.name, *place, "--json",
+                f"--name={wanted.name}", *place, "--json",
             )  # fmt: skip
             self.post_message(self.Done(made_of(said)))
         except LorasmithError as error:
