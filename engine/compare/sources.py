@@ -141,8 +141,8 @@ def _photographs_in(folders: Sequence[str]) -> tuple[tuple[Photograph, ...], tup
 def numbered(files: Sequence[Path]) -> tuple[Entry, ...]:
     """The files in their order: epochs of one training (kohya's names) by epoch, others by their place in the list.
 
-    kohya's last file has no number: it follows the highest. What lies in a folder of its own, as peft writes it, has that
-    folder's name.
+    kohya's last file has no number: it follows the highest. What lies in a folder of its own, as peft writes it, has
+    that folder's name.
     """
     matches = {path: _EPOCH.fullmatch(path.stem) for path in files}
     stems = {match["name"] for match in matches.values() if match}
