@@ -115,6 +115,7 @@ def test_what_is_wrong_with_a_request_is_one_sentence_before_anything_is_loaded(
         "-2 is no seed": {"seed": -2},
         "denoise of 2": {"hires": HiresFix(denoise=2)},
         "does not end in .png": {"to": tmp_path / "x.jpg"},
+        "is too long for a file": {"to": tmp_path / f"{'x' * 245}.png", "hires": HiresFix()},
         "no folder .*nowhere": {"to": tmp_path / "nowhere" / "x.png"},
         "No file can be written in /proc": {"to": Path("/proc/x.png")},
         "no LoRA at .*gone.safetensors": {"loras": ((tmp_path / "gone.safetensors", 1.0),)},
