@@ -154,6 +154,10 @@ def _verb(arguments: list[str]) -> Verb | None:
     from engine.errors import shown
 
     first = {name.partition(" ")[0]: name for name in known}
+    if arguments[0] in first and arguments[1:2] in (["-h"], ["--help"]):
+        name = first[arguments[0]]
+        arguments[:1] = name.split()  # `plan --help` means `plan new --help`, as there is no other plan
+        return known[name]
     near = difflib.get_close_matches(arguments[0], first, 1, 0.5)
     hint = f"did you mean `lorasmith {first[near[0]]}`?" if near else "`lorasmith --help` lists what there is."
     say(f"lorasmith: there is no '{shown(' '.join(arguments[:2]) if arguments[0] in first else arguments[0])}'; {hint}",
@@ -163,7 +167,8 @@ def _verb(arguments: list[str]) -> Verb | None:
 
 def overview() -> None:
     """What lorasmith is and its verbs, in two groups."""
-    say("lorasmith makes an SDXL LoRA from a folder of pictures.")
+    say("lorasmith makes an SDXL LoRA from a folder of pictures. Alone it opens its screens: n there makes one step by "
+        "step; --images, --color, --ascii, --mouse and --plain say how they are drawn.")  # fmt: skip
     lines = table([(verb.usage, verb.short) for verb in (*MAKING, *RUNNING)], indent=2)
     for title, part in (("To make a LoRA", lines[: len(MAKING)]), ("With a run", lines[len(MAKING) :])):
         say(f"\n{title}:")

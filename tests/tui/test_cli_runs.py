@@ -49,6 +49,14 @@ def test_without_arguments_it_says_what_there_is_and_how_to_begin(lorasmith):
     assert "bear  new" in lorasmith().out
 
 
+def test_the_overview_begins_with_the_screens_and_half_a_verb_is_helped(lorasmith):
+    said = lorasmith("--help")
+    assert said.code == 0 and "Alone it opens its screens" in " ".join(said.out.split())
+    whole, half = lorasmith("plan", "new", "--help"), lorasmith("plan", "--help")
+    assert half.code == 0 and half.out == whole.out and "lorasmith plan new" in half.out
+    assert lorasmith("plan").code == 2
+
+
 def test_status_of_no_runs_and_of_new_ones(lorasmith):
     assert "There are no runs in" in lorasmith("status").out
     create_run("bear", "")
