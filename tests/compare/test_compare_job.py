@@ -307,7 +307,7 @@ def test_without_photographs_there_are_pictures_and_no_figure_for_likeness(job):
     run = new_run(replace(job, pictures=()))
     assert work(run) == 0
     report = read_report(run.compare)
-    assert report.decision.choice is None and "no photographs" in report.decision.reason
+    assert report.decision.choice is None and "takes photographs of the subject" in report.decision.reason
     assert report.points and all(row.fidelity is None for row in report.points)
     assert not [row for row in report.pictures if row.prompt == "context-2"], "the first pictures are all"
     assert any("No photographs" in note for note in report.notes)
