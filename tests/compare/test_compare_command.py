@@ -226,6 +226,15 @@ def test_it_begins_with_encoders_that_are_to_be_fetched_or_to_draw_only(bare_ser
     assert (job.fetch, job.readers) == kept
 
 
+def test_encoders_that_are_fetched_later_see_what_was_only_drawn(bare_server, no_engine, capsys):
+    main(["compare", "fox", "--readers", "none"])
+    run = no_engine[0]
+    assert main(["compare", run.name]) in (0, 1) and read_compare_job(run.job).readers == ("none",)
+    main(["compare", run.name, "--fetch"])
+    job = read_compare_job(run.job)
+    assert job.fetch and job.readers == (), "what is fetched is to see"
+
+
 def test_where_some_encoders_are_lacking_it_is_said_and_goes_on(bare_server, own_home, no_engine, capsys):
     place = own_home / "models" / "dinov2"
     place.mkdir(parents=True)

@@ -238,7 +238,7 @@ async def test_encoders_that_are_not_here_are_fetched_first_unless_that_is_left_
         await until(pilot, "Nothing is measured and none chosen without siglip2", "f fetches first")
         await pilot.press("enter")
         await until(pilot, "no graphics card is free")
-    assert [(job.fetch, job.readers) for job in begun] == [(True, ()), (False, ("none",))]
+    assert [(job.fetch, job.readers) for job in begun] == [(True, ()), (False, ())]
 
 
 async def test_a_comparison_that_is_refused_says_why_and_leaves_nothing(comparison_run, own_home, monkeypatch):

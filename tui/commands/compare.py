@@ -174,6 +174,8 @@ def _with_options(asked: Namespace, job: CompareJob) -> CompareJob:
         changes["readers"] = _readers(asked)
     if asked.fetch:
         changes["fetch"] = True
+        if job.readers == (NO_READER,):
+            changes.setdefault("readers", ())  # what is fetched is to see
     return replace(job, **changes)  # type: ignore[arg-type]
 
 

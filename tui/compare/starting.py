@@ -20,7 +20,6 @@ from engine.errors import LorasmithError, shown
 from engine.runs.folder import RunFolder, create_run
 from engine.runs.launch import start_engine
 from engine.runs.lock import lock_holder
-from engine.select.readers import NO_READER
 from tui.steps.form import Line, Said
 from tui.telling import cost_words, fetch_words
 from tui.text import count
@@ -210,8 +209,6 @@ class StartCompare(ModalScreen[RunFolder | None]):
         self.beginning, self.trouble = True, ""
         self._say()
         job = replace(self.costs.job, depth=DEPTHS[self.query_one(Listing).at][0], fetch=self.fetching)
-        if self.costs.blind and not self.fetching:
-            job = replace(job, readers=(NO_READER,))
         threading.Thread(target=self._begin, args=(job,), daemon=True, name="begin").start()
 
     def _begin(self, job: CompareJob) -> None:
