@@ -18,6 +18,7 @@ from engine.errors import LorasmithError, PlanError
 from engine.plan import BaseChoice
 from engine.plan_file import write_plan
 from tui.cli import main
+from tui.commands.compare import demo_comparison
 
 
 @pytest.fixture
@@ -44,6 +45,15 @@ def test_a_finished_comparison_is_told_at_once(no_engine, capsys):
     assert "[4]" in out, "the choice on the chart"
     assert "high-res fix" in out and "lorasmith choose fox-compare" in out
     assert "Measured: likeness" in out
+
+
+def test_the_demo_tells_what_its_comparison_costs_and_begins_it(own_home, monkeypatch, capsys):
+    made = comparison.finished()
+    shutil.rmtree(made.run.path)
+    begun = []
+    monkeypatch.setattr("tui.commands.compare.begin_run", lambda run, verb: begun.append(run.name) or 3)
+    assert demo_comparison(made.training) == 3 and begun == ["fox-compare"]
+    assert "10 checkpoints and the untouched base: " in " ".join(said(capsys).split())
 
 
 def test_files_from_elsewhere_stand_on_the_chart_by_their_numbers(no_engine, capsys):

@@ -326,7 +326,7 @@ def demo_comparison(run: RunFolder) -> int:
     from engine.demo import demo_prompt
 
     job = run_job_of(run)
-    _tell_cost(job, "")
+    _tell_cost(job, outlook(job))
     made = create_run(f"{run.name}-{KIND}", job_text(job), kind=KIND, parent=parent_of(job))
     code = begin_run(made, KIND)
     if code:
