@@ -181,7 +181,7 @@ class LorasmithApp(App[None]):
                 await self.switch_mode(mode)
             else:
                 await self.switch_mode(mode)
-                await self.switch_screen(screen)
+                await self.switch_screen(screen)  # type: ignore[arg-type] - a mode's screen answers with None
         finally:
             await self._keys.release()
 
@@ -214,8 +214,8 @@ class LorasmithApp(App[None]):
     def action_help(self) -> None:
         screen = self.screen
         if isinstance(screen, HouseScreen):
-            field = getattr(screen.focused, "help_text", "")
-            self.push_screen(Help(f"{field}\n\n{screen.HELP}" if field else screen.HELP, screen.help_keys()))
+            field, own = getattr(screen.focused, "help_text", ""), screen.HELP or ""
+            self.push_screen(Help(f"{field}\n\n{own}" if field else own, screen.help_keys()))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         if isinstance(screen, HouseScreen):
